@@ -1,0 +1,16 @@
+"""smsgate: a send request in, one short message per recipient out, at most once each.
+
+Where to look:
+  requests.py   what a publisher may ask for, and every problem of what it may not
+  numbers.py    telephone numbers in and out;  text.py  what a text costs and may hold
+  messages.py   the values everything speaks in;  status.py, reasons.py  the words of the contract
+  lifecycle.py  what may happen to a message, decided once and without I/O
+  routing.py    which provider, in which order, and why
+  wire.py       what goes to a provider and what comes back, as plain values
+  providers/    one translator each;  providers/base.py says what a translator must do
+  ledger.py     the truth, in DynamoDB
+  sender.py receipts.py reconciler.py credits.py api.py publisher.py
+                one use case per function, named like it
+  settings.py   the only reader of the environment;  secrets.py  credentials;  aws.py  clients
+  telemetry.py  log lines and metrics, with nobody's number or text in them
+"""

@@ -1,0 +1,187 @@
+"""What every provider must do, and what it may do besides.
+
+A provider is a translator: messages in, a request value out; an answer in, outcomes out. It opens no socket, reads no
+clock and knows no store. The calls go through the `exchange` it is given, which keeps the deadline and says, when a call
+breaks, whether it may have been read at the other end.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from decimal import Decimal
+from typing import ClassVar, Literal, TypeVar
+
+from smsgate.messages import Dispatch, Form, Message, Reply, Report
+from smsgate.outcomes import CallBroken, MaybeSent, NotSent, Outcome
+from smsgate.reasons import Code, Reason, quoted
+from smsgate.wire import Acknowledgement, Callback, HttpExchange, HttpRequest, HttpResponse
+
+Answer = TypeVar("Answer")
+
+UNREADABLE = (AttributeError, LookupError, TypeError, ValueError, ArithmeticError, RecursionError)
+"""What reading an answer raises when the answer is not what the vendor documents."""
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """What a provider can carry, as data: used by routing, the checks, the README's table and the tests."""
+
+    transport: Literal["http", "soap", "mail"]
+    recipients_per_call: int
+    countries: frozenset[str] | None  # None: wherever the provider's own price list reaches
+    longest: str  # for people, in the vendor's own units
+    forms: frozenset[Form] = frozenset({Form.TEXT})
+    schedule: bool = False
+    validity: bool = False
+    sender: bool = False
+    two_way: bool = False
+    receipts: Literal["message", "account"] | None = None  # per-message URL, one URL for the account, or none
+
+
+@dataclass(frozen=True, slots=True)
+class Measure:
+    """What a text costs at this provider."""
+
+    parts: int
+    points: Decimal
+    encoding: str
+    offending: tuple[str, ...] = ()  # characters it cannot carry
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why a provider cannot carry a message, found before anything is spent."""
+
+    reason: Reason
+    problem: str  # one sentence that names the field and the remedy
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """A message whose provider is asked what became of it."""
+
+    provider_ref: str
+    to: str = field(repr=False)
+    submitted_at: datetime = field(kw_only=True)
+
+
+class CannotSay(Exception):
+    """A question that brought no answer: nothing changes, it is asked again later."""
+
+    def __init__(self, reason: Reason) -> None:
+        super().__init__(reason.code.value)
+        self.reason = reason
+
+
+class Provider(ABC):
+    key: ClassVar[str]
+    capabilities: ClassVar[Capabilities]
+
+    def __init__(self, account: Mapping[str, object]) -> None:
+        """`account` is the provider's secret (contract section 7); raises KeyError or ValueError naming a bad field."""
+
+    @classmethod
+    @abstractmethod
+    def measure(cls, message: Message) -> Measure: ...
+
+    @classmethod
+    @abstractmethod
+    def refusal(cls, message: Message, now: datetime) -> Refusal | None:
+        """What stands in the way of this message here, or None. Costs nothing and calls nobody."""
+
+    @classmethod
+    def group(cls, message: Message) -> Hashable:
+        """Messages of equal group may travel in one call. By default none may: one recipient per call."""
+        return message.message_id
+
+    @abstractmethod
+    def send(self, dispatch: Dispatch, exchange: HttpExchange) -> tuple[Outcome, ...]:
+        """Submit, once. One outcome per message, in their order; never raises."""
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}()"
+
+
+class Queries(ABC):
+    """Can be asked what became of a message."""
+
+    asks_per_call: ClassVar[int] = 1
+
+    @abstractmethod
+    def query(self, asks: Sequence[Ask], now: datetime, exchange: HttpExchange) -> list[Report]:
+        """Reports, each with its `provider_ref`; a message without a report yet has none. Raises CannotSay."""
+
+
+class Cancels(ABC):
+    """Can take back a scheduled message."""
+
+    @abstractmethod
+    def cancel(self, ask: Ask, exchange: HttpExchange) -> Decimal | None | Refusal:
+        """The points given back (None where it does not say), or why it is too late. Raises CannotSay."""
+
+
+class TellsCredit(ABC):
+    @abstractmethod
+    def credit(self, exchange: HttpExchange) -> Decimal:
+        """What is left on the account, in the provider's points. Raises CannotSay."""
+
+
+class PollsReplies(ABC):
+    """Replies exist only for those who ask."""
+
+    @abstractmethod
+    def replies_of(self, day: date, exchange: HttpExchange) -> list[Reply]:
+        """Every reply of one day of the provider's calendar. Raises CannotSay."""
+
+
+class ReadsReceipts(ABC):
+    """Sends reports to a URL of ours. Class methods: reading needs no account."""
+
+    @classmethod
+    @abstractmethod
+    def read_receipts(cls, callback: Callback) -> list[Report]:
+        """Every report in the callback; none for a probe that carries nothing. Raises one of UNREADABLE."""
+
+    @classmethod
+    def acknowledge(cls, callback: Callback) -> Acknowledgement:
+        return Acknowledgement()
+
+
+def submit(
+    exchange: Callable[[HttpRequest], HttpResponse],
+    request: HttpRequest,
+    read: Callable[[HttpResponse], Answer],
+) -> Answer | NotSent | MaybeSent:
+    """The call that sends. Whatever goes wrong from here on, it may have gone out, unless the wire says otherwise."""
+    try:
+        response = exchange(request)
+    except CallBroken as broken:
+        return broken.outcome
+    if response.status != 200:
+        return MaybeSent(Reason(Code.NO_REPLY, provider_code=f"HTTP {response.status}"))
+    try:
+        return read(response)
+    except UNREADABLE as error:
+        return MaybeSent(Reason(Code.NO_REPLY, provider_text=quoted(f"unreadable answer ({type(error).__name__})")))
+
+
+def ask(
+    exchange: Callable[[HttpRequest], HttpResponse],
+    request: HttpRequest,
+    read: Callable[[HttpResponse], Answer],
+) -> Answer:
+    """A call that sends nothing. Whatever goes wrong, nothing went out: raises CannotSay."""
+    try:
+        response = exchange(request)
+        if response.status != 200:
+            raise CannotSay(Reason(Code.NO_REPLY, provider_code=f"HTTP {response.status}"))
+        return read(response)
+    except CallBroken as broken:
+        raise CannotSay(broken.outcome.reason) from None
+    except UNREADABLE as error:
+        raise CannotSay(
+            Reason(Code.PROVIDER_ERROR, provider_text=quoted(f"unreadable answer ({type(error).__name__})"))
+        ) from None
