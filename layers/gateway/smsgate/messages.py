@@ -34,9 +34,8 @@ class Lane(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """Who may call a provider for this message, and until when a call of theirs can still be under way."""
+    """A provider is being called for this message; after `until` no such call can still be under way."""
 
-    token: str
     provider: str
     until: datetime
 

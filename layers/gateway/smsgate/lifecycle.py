@@ -1,0 +1,338 @@
+"""What may happen to a message, decided once and without I/O: each function takes a message and gives the next one.
+
+A function that finds nothing to do gives back the very message it was given.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from decimal import Decimal
+
+from smsgate.messages import Attempt, Claim, Kind, Message, Moment, OnDoubt, Report
+from smsgate.outcomes import Accepted, MaybeSent, NotSent, Outcome, Refused
+from smsgate.reasons import Code, Reason
+from smsgate.status import Status, report_moves
+
+REPORTS_KEPT = 40
+"""Distinct reports kept in a timeline: far above what an honest provider sends, far below what an item can hold."""
+
+RESENDS = 2
+"""How often `on_doubt: resend` sends again after a dispatch that may have gone out."""
+
+Data = tuple[tuple[str, str], ...]
+
+_OUTCOME_WORDS = {Accepted: "accepted", Refused: "refused", NotSent: "not_sent", MaybeSent: "maybe_sent"}
+
+
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """When a provider is asked about a message, and when we stop waiting."""
+
+    schedule: tuple[timedelta, ...]
+    length: timedelta
+
+    def first_check(self, submitted: datetime) -> datetime:
+        return submitted + self.schedule[0]
+
+    def next_check(self, checks: int, now: datetime) -> datetime:
+        return now + self.schedule[min(checks, len(self.schedule) - 1)]
+
+    def ends(self, message: Message) -> datetime:
+        return (message.send_at or message.accepted_at) + self.length
+
+
+def accept(message: Message, now: datetime) -> Message:
+    """The first entry of a message that is written before anything is tried."""
+    return message if message.timeline else _move(message, Status.ACCEPTED, now)
+
+
+def enqueue(message: Message, now: datetime, again: datetime) -> Message:
+    """Written before its wake-up is queued; should the wake-up be lost, it is woken `again`."""
+    return replace(accept(message, now), due_at=again)
+
+
+def reject(message: Message, reason: Reason, now: datetime, passed_over: Data = ()) -> Message:
+    """Refused before any provider was asked."""
+    if message.status is not Status.ACCEPTED:
+        return message
+    rejected = _finish(_move(message, Status.REJECTED, now, reason))
+    if not passed_over:
+        return rejected
+    why = Moment(now, Kind.ROUTE, reason=reason, data=tuple(sorted(passed_over)))
+    return replace(rejected, timeline=(*rejected.timeline, why))
+
+
+def claim(
+    message: Message,
+    provider: str,
+    now: datetime,
+    until: datetime,
+    parts: int | None = None,
+    points: Decimal | None = None,
+    passed_over: Data = (),
+) -> Message:
+    """Only whose write of this succeeds may call the provider, and only before `until`."""
+    if message.status is not Status.ACCEPTED:
+        return message
+    accepted = accept(replace(message, parts=parts, points=points), now)
+    routed = Moment(now, Kind.ROUTE, data=tuple(sorted((("provider", provider), *passed_over))))
+    sending = _move(replace(accepted, timeline=(*accepted.timeline, routed)), Status.SENDING, now)
+    return _call(sending, provider, now, until)
+
+
+def call_next(
+    message: Message,
+    attempt: int,
+    outcome: Refused | NotSent,
+    provider: str,
+    now: datetime,
+    until: datetime,
+) -> Message:
+    """Fail over: the dispatch certainly did not go out, so another provider is called under a new claim."""
+    if not _is_latest_call(message, attempt):
+        return message
+    noted = _note_outcome(message, attempt, outcome)
+    routed = Moment(now, Kind.ROUTE, reason=outcome.reason, data=(("instead_of", message.provider or ""), ("provider", provider)))
+    return _call(replace(noted, timeline=(*noted.timeline, routed)), provider, now, until)
+
+
+def settle(message: Message, attempt: int, outcome: Outcome, now: datetime, watch: Watch) -> Message:
+    """Record what a dispatch came to, whatever has been learnt of the message in the meantime.
+
+    `NotSent` is settled by `release` or `call_next`; one that comes here gives the message up.
+    """
+    noted = _note_outcome(message, attempt, outcome)
+    if isinstance(outcome, Accepted):
+        return _settle_accepted(noted, outcome, now, watch)
+    if not _awaits_outcome(noted, attempt):
+        return noted
+    if isinstance(outcome, MaybeSent):
+        return _doubt(noted, outcome.reason, now)
+    status = Status.REJECTED if isinstance(outcome, Refused) else Status.FAILED
+    return _finish(_move(noted, status, now, outcome.reason))
+
+
+def release(message: Message, attempt: int, outcome: Refused | NotSent, now: datetime, until: datetime) -> Message:
+    """The dispatch did not go out and nobody else can send it now: wait in the ledger."""
+    if not _awaits_outcome(message, attempt):
+        return _note_outcome(message, attempt, outcome)
+    return _wait(_note_outcome(message, attempt, outcome), outcome.reason, now, until)
+
+
+def park(message: Message, reason: Reason, now: datetime, until: datetime) -> Message:
+    """Nothing can send it now: wait in the ledger, to be woken at `until`."""
+    if message.status is not Status.ACCEPTED:
+        return message
+    return _wait(accept(message, now), reason, now, until)
+
+
+def lapse(message: Message, now: datetime) -> Message:
+    """The worker that held the claim is gone and took with it what the provider answered."""
+    if message.status is not Status.SENDING or message.claim is None or now < message.claim.until:
+        return message
+    reason = Reason(Code.NO_REPLY, provider_text="the worker was lost during the call")
+    return _doubt(_note_outcome(message, len(message.attempts), MaybeSent(reason)), reason, now)
+
+
+def expire(message: Message, now: datetime) -> Message:
+    """`valid_for` ran out before any provider could be asked."""
+    if message.status is not Status.ACCEPTED or not is_expired(message, now):
+        return message
+    return _finish(_move(accept(message, now), Status.EXPIRED, now, Reason(Code.EXPIRED)))
+
+
+def give_up(message: Message, now: datetime, watch: Watch) -> Message:
+    """It waited as long as we watch, and nothing could send it."""
+    if message.status is not Status.ACCEPTED or now < watch.ends(message):
+        return message
+    return _finish(_move(message, Status.FAILED, now, message.reason or Reason(Code.NO_ROUTE)))
+
+
+def is_expired(message: Message, now: datetime) -> bool:
+    return message.valid_for is not None and now >= message.accepted_at + timedelta(seconds=message.valid_for)
+
+
+def cancel(message: Message, now: datetime, points: Decimal | None = None) -> Message:
+    """The provider confirmed, or was never asked to send it."""
+    if message.status not in (Status.ACCEPTED, Status.SCHEDULED):
+        return message
+    data = (("points_returned", str(points)),) if points is not None else ()
+    noted = replace(message, timeline=(*message.timeline, Moment(now, Kind.NOTE, data=(("canceled", "by the publisher"), *data))))
+    return _finish(_move(noted, Status.CANCELED, now, Reason(Code.CANCELED)))
+
+
+def report(message: Message, told: Report, now: datetime, watch: Watch) -> Message:
+    """Apply what a provider reported. Every distinct report is kept; the status moves only as `status.py` allows."""
+    if _is_known(message, told):
+        return message
+    ours = _speaks_of(message, told)
+    moves = ours and told.status is not None and report_moves(message.status, told.status, is_later=_is_later(message, told))
+    noted = _note_report(message, told, now, applied=moves or (ours and told.status is message.status))
+    if ours and noted.provider_ref is None and told.provider_ref:
+        noted = replace(noted, provider_ref=told.provider_ref)
+    if not moves or told.status is None:
+        return noted
+    moved = _move(noted, told.status, now, told.reason)
+    moved = replace(moved, reported_at=told.provider_time, points=told.points if told.points is not None else moved.points)
+    if moved.status.is_final:
+        return _finish(moved)
+    return replace(moved, claim=None, next_attempt_at=None, due_at=watch.next_check(message.checks, now))
+
+
+def unconfirm(message: Message, now: datetime, watch: Watch) -> Message:
+    """Taken, but nobody said what became of it while we watched."""
+    if message.status not in (Status.SENT, Status.SCHEDULED) or now < watch.ends(message):
+        return message
+    return _finish(_move(message, Status.UNCONFIRMED, now, Reason(Code.NO_REPORT)))
+
+
+def checked(message: Message, now: datetime, watch: Watch) -> Message:
+    """Its provider is being asked: nobody else need ask before the next check."""
+    due = min(watch.next_check(message.checks + 1, now), max(watch.ends(message), now + watch.schedule[0]))
+    return replace(message, checks=message.checks + 1, due_at=due)
+
+
+def watched(message: Message, watch: Watch) -> Message:
+    """Its provider cannot be asked: look again when the watch is over."""
+    return replace(message, due_at=watch.ends(message))
+
+
+def woken(message: Message, again: datetime) -> Message:
+    """A parked message is being brought back to the sender; should that fail, it is woken `again`."""
+    return replace(message, due_at=again) if message.status is Status.ACCEPTED else message
+
+
+def _call(message: Message, provider: str, now: datetime, until: datetime) -> Message:
+    return replace(
+        message,
+        provider=provider,
+        claim=Claim(provider, until),
+        attempts=(*message.attempts, Attempt(provider, now, "calling")),
+        reason=None,
+        next_attempt_at=None,
+        due_at=until,
+    )
+
+
+def _settle_accepted(message: Message, outcome: Accepted, now: datetime, watch: Watch) -> Message:
+    known = replace(
+        message,
+        provider_ref=message.provider_ref or outcome.provider_ref,
+        points=outcome.points if outcome.points is not None else message.points,
+        text=None if message.private else message.text,
+    )
+    if not (known.status in (Status.ACCEPTED, Status.SENDING) or known.status.is_open_to_evidence):
+        return known  # A report was faster than the answer.
+    scheduled = known.send_at is not None and known.send_at > now
+    taken = _move(known, Status.SCHEDULED if scheduled else Status.SENT, now)
+    submitted = known.send_at if scheduled and known.send_at else now
+    return replace(taken, claim=None, next_attempt_at=None, due_at=watch.first_check(submitted))
+
+
+def _doubt(message: Message, reason: Reason, now: datetime) -> Message:
+    doubts = sum(attempt.outcome == "maybe_sent" for attempt in message.attempts)
+    if message.on_doubt is OnDoubt.RESEND and doubts <= RESENDS and not is_expired(message, now):
+        return _wait(message, reason, now, now)
+    return _finish(_move(message, Status.DOUBTFUL, now, reason), keep_text=True)
+
+
+def _wait(message: Message, reason: Reason, now: datetime, until: datetime) -> Message:
+    moved = message if message.status is Status.ACCEPTED else _move(message, Status.ACCEPTED, now, reason)
+    waits = Moment(now, Kind.WAIT, reason=reason, data=(("until", until.isoformat()),))
+    same = any(_is_same_wait(moment, reason) for moment in moved.timeline[-1:])
+    return replace(
+        moved,
+        timeline=moved.timeline if same else (*moved.timeline, waits),
+        reason=reason,
+        claim=None,
+        next_attempt_at=until,
+        due_at=until,
+        updated_at=now,
+    )
+
+
+def _is_same_wait(moment: Moment, reason: Reason) -> bool:
+    return moment.kind is Kind.WAIT and moment.reason is not None and moment.reason.code is reason.code
+
+
+def _finish(message: Message, *, keep_text: bool = False) -> Message:
+    text = message.text if keep_text or not message.private else None
+    return replace(message, claim=None, due_at=None, next_attempt_at=None, text=text)
+
+
+def _move(message: Message, status: Status, now: datetime, reason: Reason | None = None) -> Message:
+    previous = message.status if message.timeline else None
+    if previous is status:
+        return message
+    revised = previous is not None and previous.is_final
+    moment = Moment(now, Kind.STATUS, status, previous, revised, reason)
+    return replace(message, status=status, reason=reason, updated_at=now, timeline=(*message.timeline, moment))
+
+
+def _note_outcome(message: Message, attempt: int, outcome: Outcome) -> Message:
+    if not 1 <= attempt <= len(message.attempts):
+        return message
+    known = message.attempts[attempt - 1]
+    noted = replace(
+        known,
+        outcome=_OUTCOME_WORDS[type(outcome)],
+        reason=None if isinstance(outcome, Accepted) else outcome.reason,
+        provider_ref=outcome.provider_ref if isinstance(outcome, Accepted) else known.provider_ref,
+    )
+    if noted == known:
+        return message
+    return replace(message, attempts=(*message.attempts[: attempt - 1], noted, *message.attempts[attempt:]))
+
+
+def _is_latest_call(message: Message, attempt: int) -> bool:
+    return message.status is Status.SENDING and attempt == len(message.attempts)
+
+
+def _awaits_outcome(message: Message, attempt: int) -> bool:
+    """Under way, or given up as doubtful when the worker seemed lost: then its outcome is the evidence."""
+    return attempt == len(message.attempts) and message.status in (Status.SENDING, Status.DOUBTFUL)
+
+
+def _speaks_of(message: Message, told: Report) -> bool:
+    """Is the report about this message? A stranger's reference or number is kept, but changes nothing."""
+    if told.to is not None and told.to != message.to:
+        return False
+    if told.provider_ref is None or message.provider_ref is None or told.provider_ref == message.provider_ref:
+        return bool(message.attempts)
+    return any(
+        attempt.provider_ref == told.provider_ref or (attempt.provider_ref is None and attempt.outcome != "refused")
+        for attempt in message.attempts
+    )
+
+
+def _is_later(message: Message, told: Report) -> bool:
+    # One provider's own times, in its own form, compare as text; without both there is no "later".
+    return bool(told.provider_time and message.reported_at and told.provider_time > message.reported_at)
+
+
+def _report_data(told: Report) -> tuple[tuple[str, str], ...]:
+    fields = (
+        ("code", told.provider_code),
+        ("status", told.status.value if told.status else "unlisted"),
+        ("provider_time", told.provider_time),
+        ("ref", told.provider_ref),
+    )
+    return tuple(sorted((name, value) for name, value in fields if value))
+
+
+def _is_known(message: Message, told: Report) -> bool:
+    data = set(_report_data(told))
+    return any(data <= set(moment.data) for moment in _reports(message))
+
+
+def _reports(message: Message) -> list[Moment]:
+    return [moment for moment in message.timeline if moment.kind is Kind.REPORT]
+
+
+def _note_report(message: Message, told: Report, now: datetime, *, applied: bool) -> Message:
+    if len(_reports(message)) >= REPORTS_KEPT:
+        return message
+    data = _report_data(told) if applied else (*_report_data(told), ("applied", "no"))
+    moment = Moment(now, Kind.REPORT, reason=told.reason, data=data)
+    return replace(message, timeline=(*message.timeline, moment), updated_at=now)

@@ -1,0 +1,95 @@
+"""The only reader of the environment: what template.yaml tells a function, checked when it is first needed."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from datetime import timedelta
+from decimal import Decimal
+
+
+class Settings:
+    """Each function is given only the variables it uses, so each is read only when it is asked for."""
+
+    def __init__(self, env: Mapping[str, str] | None = None) -> None:
+        self._env = os.environ if env is None else env
+
+    @property
+    def messages_table(self) -> str:
+        return self._required("MESSAGES_TABLE")
+
+    @property
+    def send_queue_url(self) -> str:
+        return self._required("SEND_QUEUE_URL")
+
+    @property
+    def bulk_queue_url(self) -> str:
+        return self._required("BULK_QUEUE_URL")
+
+    @property
+    def event_bus(self) -> str:
+        return self._required("EVENT_BUS")
+
+    @property
+    def alert_topic(self) -> str:
+        return self._required("ALERT_TOPIC")
+
+    @property
+    def secret_prefix(self) -> str:
+        return self._required("SECRET_PREFIX")
+
+    @property
+    def enabled_providers(self) -> tuple[str, ...]:
+        return _words(self._required("ENABLED_PROVIDERS"))
+
+    @property
+    def allowed_countries(self) -> frozenset[str]:
+        return frozenset(word.upper() for word in _words(self._env.get("ALLOWED_COUNTRIES", "TW,HK")))
+
+    @property
+    def low_credit(self) -> dict[str, Decimal]:
+        thresholds = json.loads(self._env.get("LOW_CREDIT") or "{}", parse_float=Decimal, parse_int=Decimal)
+        if not isinstance(thresholds, dict):
+            raise ValueError("LOW_CREDIT must be a JSON object of provider to points")
+        return {str(provider): Decimal(points) for provider, points in thresholds.items()}
+
+    @property
+    def check_schedule(self) -> tuple[timedelta, ...]:
+        words = _words(self._env.get("CHECK_SCHEDULE") or "60,300,1800,7200,28800,86400")
+        return tuple(timedelta(seconds=int(word)) for word in words)
+
+    @property
+    def watch(self) -> timedelta:
+        return timedelta(hours=self._number("WATCH_HOURS", 72))
+
+    @property
+    def retention(self) -> timedelta:
+        return timedelta(days=self._number("RETENTION_DAYS", 90))
+
+    @property
+    def provider_deadline(self) -> timedelta:
+        return timedelta(seconds=self._number("PROVIDER_DEADLINE", 10))
+
+    @property
+    def max_parts(self) -> int | None:
+        """None: no limit of ours."""
+        return self._number("MAX_PARTS", 0) or None
+
+    @property
+    def region(self) -> str | None:
+        return self._env.get("AWS_REGION") or self._env.get("AWS_DEFAULT_REGION")
+
+    def _required(self, name: str) -> str:
+        value = self._env.get(name, "")
+        if not value:
+            raise KeyError(f"the environment variable {name} is not set; template.yaml sets it for functions that use it")
+        return value
+
+    def _number(self, name: str, default: int) -> int:
+        value = self._env.get(name, "")
+        return int(value) if value else default
+
+
+def _words(value: str) -> tuple[str, ...]:
+    return tuple(word.strip() for word in value.split(",") if word.strip())
