@@ -1,0 +1,51 @@
+"""Reports find their message, whichever of the two was here first."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+
+from smsgate import lifecycle
+from smsgate.ledger import Ledger
+from smsgate.lifecycle import Watch
+from smsgate.messages import Message, Report
+from smsgate.providers.base import UNREADABLE, Provider, ReadsReceipts
+
+
+class Evidence:
+    def __init__(self, ledger: Ledger, watch: Watch, clock: Callable[[], datetime]) -> None:
+        self._ledger = ledger
+        self._watch = watch
+        self._clock = clock
+
+    def apply(self, message: Message, report: Report) -> Message:
+        return self._ledger.change_from(message, lambda m: lifecycle.report(m, report, self._clock(), self._watch))
+
+    def receive(self, provider: str, report: Report, callback_key: str) -> bool:
+        """A report that came by callback; False where no message of ours is known by it (yet)."""
+        message_id = report.message_id or self._referenced(provider, report, callback_key)
+        message = self._ledger.get(message_id) if message_id else None
+        if message is None:
+            return False
+        self.apply(message, report)
+        return True
+
+    def link(self, message: Message, provider: type[Provider], provider_ref: str) -> Message:
+        """A provider's reference is known from now on: apply the reports that were faster than its answer."""
+        for key in self._ledger.link(provider.key, provider_ref, message):
+            callback = self._ledger.callback(key)
+            if callback is None or not issubclass(provider, ReadsReceipts):
+                continue
+            try:
+                reports = provider.read_receipts(callback)
+            except UNREADABLE:
+                continue  # It was counted and marked when it came.
+            for report in reports:
+                if report.provider_ref == provider_ref and report.to == message.to:
+                    message = self.apply(message, report)
+        return message
+
+    def _referenced(self, provider: str, report: Report, callback_key: str) -> str | None:
+        if report.provider_ref is None or report.to is None:
+            return None
+        return self._ledger.find(provider, report.provider_ref, report.to, callback_key, self._clock())

@@ -1,0 +1,366 @@
+"""The truth, in DynamoDB: the only file that knows keys and expressions.
+
+Every change of a message is the same small dance: read it, let `lifecycle` say what it becomes, write the whole of it
+if its version is still the one that was read, else start over. One mechanism for claims, outcomes, reports and
+cancellations, so that no two of them can undo each other.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from smsgate.items import (
+    DUE_SHARDS,
+    Plain,
+    from_wire,
+    message_from_plain,
+    message_to_plain,
+    stamp,
+    to_wire,
+)
+from smsgate.messages import Message, Reply
+from smsgate.reasons import Code
+from smsgate.requests import InvalidRequest, request_hash, split_message_id
+from smsgate.wire import Callback
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+Step = Callable[[Message], Message]
+
+_TRIES = 50
+"""Lost races before a change is given up: each is lost to somebody's progress, so even ten workers end long before."""
+
+
+class Contended(Exception):
+    """A message changed under our hands every time; the caller's own retry takes it from here."""
+
+
+@dataclass(frozen=True, slots=True)
+class Saved:
+    message: Message
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """Somebody else wrote first; this is what lies there now."""
+
+    message: Message
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    items: list[Plain] = field(repr=False)
+    cursor: Plain | None = field(repr=False)
+
+
+class Ledger:
+    def __init__(
+        self,
+        client: DynamoDBClient,
+        table: str,
+        retention: timedelta,
+        token: Callable[[], str] = lambda: secrets.token_hex(16),
+    ) -> None:
+        self._client = client
+        self._table = table
+        self._retention = retention
+        self._token = token
+
+    # Messages
+
+    def get(self, message_id: str) -> Message | None:
+        try:
+            key = _message_key(message_id)
+        except ValueError:
+            return None
+        plain = self._get(key)
+        return message_from_plain(plain) if plain else None
+
+    def save(self, message: Message) -> Saved | Taken:
+        """Write a message if it is still at the version it was read at."""
+        token = self._token()
+        saved = replace(message, version=message.version + 1)
+        plain = {**_message_key(message.message_id), **message_to_plain(saved, self._retention), "stamp": token}
+        if message.version:
+            condition, values = "version = :seen", {":seen": message.version}
+        else:
+            condition, values = "attribute_not_exists(pk)", {}
+        before = self._put(plain, condition, values)
+        # botocore sends a write again when its answer was lost; then our own success stands in the way of itself.
+        if before is None or before.get("stamp") == token:
+            return Saved(saved)
+        return Taken(message_from_plain(before))
+
+    def change(self, message_id: str, step: Step) -> Message | None:
+        """What the message became by `step`; None where there is no such message."""
+        message = self.get(message_id)
+        return None if message is None else self.change_from(message, step)
+
+    def change_from(self, message: Message, step: Step) -> Message:
+        """As `change`, from a message read before: saves the reading where nobody was faster."""
+        for _ in range(_TRIES):
+            changed = step(message)
+            if changed is message:
+                return message
+            result = self.save(changed)
+            if isinstance(result, Saved):
+                return result.message
+            message = result.message
+        raise Contended(message.message_id)
+
+    def of_request(self, request_id: str) -> Iterator[Message]:
+        yield from self.of_hash(request_hash(request_id))
+
+    def of_hash(self, hashed: str) -> Iterator[Message]:
+        for plain in self._query(
+            "pk = :pk AND begins_with(sk, :prefix)", {":pk": hashed, ":prefix": "m#"}, consistent=True
+        ):
+            yield message_from_plain(plain)
+
+    def to_recipient(self, number: str, limit: int, cursor: Mapping[str, Any] | None = None) -> Page:
+        """Keys of what went to a number, newest first."""
+        return self._page("recipient", "#to = :to", {":to": number}, {"#to": "to"}, limit, cursor, newest_first=True)
+
+    def due(self, shard: int, now: datetime, limit: int, cursor: Mapping[str, Any] | None = None) -> Page:
+        """Keys of the messages of one shard that somebody must look at, the longest overdue first."""
+        values = {":shard": str(shard), ":now": stamp(now)}
+        return self._page("due", "due_shard = :shard AND due_at <= :now", values, {}, limit, cursor)
+
+    # Requests that were refused whole
+
+    def reject_request(self, rejected: InvalidRequest, code: Code, now: datetime) -> bool:
+        """Keep an invalid request's problems; False where they are kept already (its record came again)."""
+        problems = [{"field": problem.field, "problem": problem.problem} for problem in rejected.problems]
+        return self._create(
+            {
+                "pk": request_hash(rejected.request_id),
+                "sk": f"rejected#{_digest(repr(problems))}",
+                "request_id": rejected.request_id,
+                "code": code.value,
+                "problems": problems,
+                "at": stamp(now),
+                "expires": self._expires(now),
+            }
+        )
+
+    def rejections(self, request_id: str) -> list[Plain]:
+        return list(
+            self._query(
+                "pk = :pk AND begins_with(sk, :prefix)",
+                {":pk": request_hash(request_id), ":prefix": "rejected#"},
+                consistent=True,
+            )
+        )
+
+    # Provider references: where a send answer and a report that may be faster meet
+
+    def link(self, provider: str, provider_ref: str, message: Message) -> list[str]:
+        """Tie a provider's reference to its message; gives the keys of callbacks that were here first."""
+        linked = self._update(
+            _reference_key(provider, provider_ref, message.to),
+            "SET message_id = :message_id, expires = :expires",
+            {":message_id": message.message_id, ":expires": self._expires(message.send_at or message.accepted_at)},
+        )
+        return sorted(linked.get("callbacks", ()))
+
+    def find(self, provider: str, provider_ref: str, to: str, callback_key: str, now: datetime) -> str | None:
+        """The message of a reference; where the send answer is not stored yet, leave word for it."""
+        key = _reference_key(provider, provider_ref, to)
+        linked = self._update(
+            key,
+            "ADD callbacks :callback SET expires = if_not_exists(expires, :expires)",
+            {":callback": {callback_key}, ":expires": self._expires(now)},
+        )
+        found = linked.get("message_id")
+        return str(found) if found else None
+
+    def referenced(self, provider: str, provider_ref: str, to: str) -> str | None:
+        """The message of a reference, if it is known by now."""
+        plain = self._get(_reference_key(provider, provider_ref, to))
+        return plain.get("message_id") if plain else None
+
+    # Callbacks, raw
+
+    def keep_callback(self, provider: str, callback: Callback, now: datetime) -> str:
+        """Store a callback as it came, before anybody tries to understand it. The same bytes are stored once."""
+        raw = "\n".join((callback.method, callback.path, callback.query)).encode() + b"\n" + callback.body
+        key = f"callback#{provider}#{hashlib.sha256(raw).hexdigest()[:40]}"
+        self._create(
+            {
+                "pk": key,
+                "sk": "callback",
+                "provider": provider,
+                "method": callback.method,
+                "path": callback.path,
+                "query": callback.query,
+                "body": callback.body,
+                "content_type": callback.content_type,
+                "at": stamp(now),
+                "expires": self._expires(now),
+            }
+        )
+        return key
+
+    def callback(self, key: str) -> Callback | None:
+        plain = self._get({"pk": key, "sk": "callback"})
+        if plain is None:
+            return None
+        return Callback(
+            plain["method"], plain["path"], plain["query"], bytes(plain["body"].value), plain["content_type"]
+        )
+
+    def mark_callback(self, key: str, problem: str) -> None:
+        """Remember why a stored callback came to nothing, for the repair and the replay."""
+        self._update({"pk": key, "sk": "callback"}, "SET problem = :problem", {":problem": problem})
+
+    # Replies
+
+    def keep_reply(self, reply: Reply, message_id: str | None, request_id: str | None, match: str, now: datetime) -> bool:
+        """Store a reply once, however often it comes; False where it was here."""
+        return self._create(
+            {
+                "pk": f"reply#{reply.provider}#{reply.key}",
+                "sk": "reply",
+                "reply_id": f"{reply.provider}-{_digest(reply.key)}",
+                "provider": reply.provider,
+                "from": reply.sender,
+                "text": reply.text,
+                "provider_time": reply.provider_time,
+                "message_id": message_id,
+                "request_id": request_id,
+                "match": match,
+                "at": stamp(now),
+                # Beside the messages in the index by number, under a key no number can have.
+                "to": f"from:{reply.sender}",
+                "accepted_at": stamp(now),
+                "expires": self._expires(now),
+            }
+        )
+
+    # Providers
+
+    def provider_state(self, provider: str, aspect: str) -> Plain | None:
+        return self._get({"pk": f"provider#{provider}", "sk": aspect})
+
+    def set_provider_state(self, provider: str, aspect: str, state: Mapping[str, Any], seen: int) -> bool:
+        """Replace one aspect of a provider's state if nobody changed it since version `seen` (0: there was none)."""
+        token = self._token()
+        plain = {"pk": f"provider#{provider}", "sk": aspect, **state, "version": seen + 1, "stamp": token}
+        if seen:
+            before = self._put(plain, "version = :seen", {":seen": seen})
+        else:
+            before = self._put(plain, "attribute_not_exists(pk)", {})
+        return before is None or before.get("stamp") == token
+
+    # The table
+
+    def _expires(self, now: datetime) -> int:
+        return int((now + self._retention).timestamp())
+
+    def _create(self, plain: Plain) -> bool:
+        token = self._token()
+        before = self._put({**plain, "stamp": token}, "attribute_not_exists(pk)", {})
+        return before is None or before.get("stamp") == token
+
+    def _get(self, key: Plain) -> Plain | None:
+        answer = self._client.get_item(TableName=self._table, Key=to_wire(key), ConsistentRead=True)
+        return from_wire(answer["Item"]) if "Item" in answer else None
+
+    def _put(self, plain: Plain, condition: str, values: Mapping[str, Any]) -> Plain | None:
+        """None where it was written; else the item that stood in the way."""
+        optional: dict[str, Any] = {"ExpressionAttributeValues": to_wire(values)} if values else {}
+        try:
+            self._client.put_item(
+                TableName=self._table,
+                Item=to_wire(plain),
+                ConditionExpression=condition,
+                ReturnValuesOnConditionCheckFailure="ALL_OLD",
+                **optional,
+            )
+        except self._client.exceptions.ConditionalCheckFailedException as failed:
+            item: Mapping[str, Any] = failed.response.get("Item", {})  # type: ignore[assignment]
+            # Nothing to show: it was deleted between our read and our write, so nobody's version is there.
+            return from_wire(item) if item else self._get({"pk": plain["pk"], "sk": plain["sk"]}) or plain
+        return None
+
+    def _update(self, key: Plain, expression: str, values: Mapping[str, Any]) -> Plain:
+        answer = self._client.update_item(
+            TableName=self._table,
+            Key=to_wire(key),
+            UpdateExpression=expression,
+            ExpressionAttributeValues=to_wire(values),
+            ReturnValues="ALL_NEW",
+        )
+        return from_wire(answer["Attributes"])
+
+    def _query(self, condition: str, values: Mapping[str, Any], *, consistent: bool) -> Iterator[Plain]:
+        start: dict[str, Any] = {}
+        while True:
+            answer = self._client.query(
+                TableName=self._table,
+                KeyConditionExpression=condition,
+                ExpressionAttributeValues=to_wire(values),
+                ConsistentRead=consistent,
+                **start,
+            )
+            for item in answer["Items"]:
+                yield from_wire(item)
+            if "LastEvaluatedKey" not in answer:
+                return
+            start = {"ExclusiveStartKey": answer["LastEvaluatedKey"]}
+
+    def _page(
+        self,
+        index: str,
+        condition: str,
+        values: Mapping[str, Any],
+        names: Mapping[str, str],
+        limit: int,
+        cursor: Mapping[str, Any] | None,
+        *,
+        newest_first: bool = False,
+    ) -> Page:
+        optional: dict[str, Any] = {}
+        if names:
+            optional["ExpressionAttributeNames"] = dict(names)
+        if cursor:
+            optional["ExclusiveStartKey"] = to_wire(cursor)
+        answer = self._client.query(
+            TableName=self._table,
+            IndexName=index,
+            KeyConditionExpression=condition,
+            ExpressionAttributeValues=to_wire(values),
+            ScanIndexForward=not newest_first,
+            Limit=limit,
+            **optional,
+        )
+        last = answer.get("LastEvaluatedKey")
+        return Page([from_wire(item) for item in answer["Items"]], from_wire(last) if last else None)
+
+
+def message_id_of(key: Mapping[str, Any]) -> str:
+    """The message id behind an index's key."""
+    return f"{key['pk']}-{str(key['sk']).removeprefix('m#')}"
+
+
+def due_shards() -> range:
+    return range(DUE_SHARDS)
+
+
+def _message_key(message_id: str) -> Plain:
+    hashed, position = split_message_id(message_id)
+    return {"pk": hashed, "sk": f"m#{position}"}
+
+
+def _reference_key(provider: str, provider_ref: str, to: str) -> Plain:
+    return {"pk": f"ref#{provider}#{provider_ref}", "sk": to}
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:24]

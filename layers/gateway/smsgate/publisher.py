@@ -1,0 +1,259 @@
+"""Changes of the table become events on the bus: what changed is read from the stream's two images of an item.
+
+An event's id is made from the message and the place of the change in its timeline, so a batch that is tried again sends
+the same ids again, and a consumer that keys on `event_id` sees each change exactly once.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+from smsgate import telemetry
+from smsgate.items import Plain, from_wire
+from smsgate.reasons import Code, Reason
+from smsgate.status import Status
+from smsgate.suspension import ASPECT as SUSPENSION
+
+if TYPE_CHECKING:
+    from mypy_boto3_events import EventBridgeClient
+    from mypy_boto3_sns import SNSClient
+
+SOURCE = "smsgate"
+VERSION = "1"
+
+_PER_CALL = 10  # what PutEvents takes at once
+_PER_CALL_BYTES = 200_000  # of the 256 KB it takes, so that its own envelope fits as well
+_TRIES = 3
+
+_ALERTS = frozenset({"Credit Low", "Credit Recovered", "Provider Suspended", "Provider Resumed"})
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    detail_type: str
+    detail: Plain = field(repr=False)
+
+    def body(self) -> str:
+        return json.dumps(self.detail, ensure_ascii=False, default=_number)
+
+
+class Publisher:
+    def __init__(self, bus: str, topic: str, events: EventBridgeClient, sns: SNSClient) -> None:
+        self._bus = bus
+        self._topic = topic
+        self._events = events
+        self._sns = sns
+        self._log = telemetry.logger()
+
+    def handle(self, records: Sequence[Mapping[str, Any]]) -> str | None:
+        """Publish a batch in order; gives the sequence number of the first record that could not be, if any."""
+        pending = [(record["dynamodb"]["SequenceNumber"], event) for record in records for event in _events_of(record)]
+        while pending:
+            count = _fitting(pending)
+            failed = self._put([event for _, event in pending[:count]])
+            if failed is not None:
+                return str(pending[failed][0])
+            for sequence_number, event in pending[:count]:
+                if event.detail_type in _ALERTS and not self._alert(event):
+                    return str(sequence_number)
+            pending = pending[count:]
+        return None
+
+    def _put(self, events: list[Event]) -> int | None:
+        """The index of the first event that did not get onto the bus. PutEvents may take some and refuse others."""
+        missing = list(range(len(events)))
+        for _ in range(_TRIES):
+            try:
+                answer = self._events.put_events(
+                    Entries=[
+                        {
+                            "Source": SOURCE,
+                            "DetailType": events[index].detail_type,
+                            "Detail": events[index].body(),
+                            "EventBusName": self._bus,
+                        }
+                        for index in missing
+                    ]
+                )
+            except Exception as error:
+                self._log.error("events not published", extra={"error": type(error).__name__})
+                telemetry.count("EventsNotPublished", value=len(missing))
+                return missing[0]
+            entries = answer["Entries"]
+            missing = [index for index, entry in zip(missing, entries, strict=True) if not entry.get("EventId")]
+            if not missing:
+                return None
+        telemetry.count("EventsNotPublished", value=len(missing))
+        return missing[0]
+
+    def _alert(self, event: Event) -> bool:
+        try:
+            self._sns.publish(TopicArn=self._topic, Subject=_subject(event), Message=event.body())
+        except Exception as error:
+            self._log.error("alert not published", extra={"error": type(error).__name__})
+            return False
+        return True
+
+
+def _events_of(record: Mapping[str, Any]) -> Iterator[Event]:
+    images = record["dynamodb"]
+    if "NewImage" not in images:
+        return  # Deleted at the end of its retention: nothing changed for anybody.
+    new = from_wire(images["NewImage"])
+    old = from_wire(images.get("OldImage", {}))
+    kind = str(new["sk"])
+    if kind.startswith("m#"):
+        yield from _message_events(new, old)
+    elif kind.startswith("rejected#") and not old:
+        yield _rejected_request(new)
+    elif kind == "reply" and not old:
+        yield _reply(new)
+    elif kind == "credit":
+        yield from _credit_events(new, old)
+    elif kind == SUSPENSION:
+        yield from _suspension_events(new, old)
+
+
+def _message_events(new: Plain, old: Plain) -> Iterator[Event]:
+    seen = len(old.get("timeline", ()))
+    for place, moment in enumerate(new.get("timeline", ())):
+        if place < seen or moment["kind"] != "status":
+            continue
+        yield Event(
+            "Message Status Changed",
+            {
+                "version": VERSION,
+                "event_id": f"{new['message_id']}.{place}",
+                "message_id": new["message_id"],
+                "request_id": new["request_id"],
+                "to": new["to"],
+                "status": moment["status"],
+                "previous": moment.get("previous"),
+                "final": Status(moment["status"]).is_final,
+                "revised": moment.get("revised", False),
+                "reason": _reason(moment.get("reason")),
+                "provider": new.get("provider"),
+                "provider_ref": new.get("provider_ref"),
+                "parts": new.get("parts"),
+                "points": new.get("points"),
+                "at": moment["at"],
+                "label": new.get("label"),
+                "context": new.get("context", {}),
+            },
+        )
+
+
+def _rejected_request(new: Plain) -> Event:
+    return Event(
+        "Message Status Changed",
+        {
+            "version": VERSION,
+            "event_id": f"{new['pk']}.{new['sk']}",
+            "message_id": None,
+            "request_id": new["request_id"],
+            "to": None,
+            "status": Status.REJECTED.value,
+            "previous": None,
+            "final": True,
+            "revised": False,
+            "reason": _reason({"code": new["code"]}),
+            "provider": None,
+            "provider_ref": None,
+            "parts": None,
+            "points": None,
+            "at": new["at"],
+            "label": None,
+            "context": {},
+            "problems": new["problems"],
+        },
+    )
+
+
+def _reply(new: Plain) -> Event:
+    return Event(
+        "Reply Received",
+        {
+            "version": VERSION,
+            "event_id": new["reply_id"],
+            "reply_id": new["reply_id"],
+            "from": new["from"],
+            "text": new["text"],
+            "at": new["at"],
+            "provider": new["provider"],
+            "message_id": new.get("message_id"),
+            "request_id": new.get("request_id"),
+            "match": new["match"],
+        },
+    )
+
+
+def _credit_events(new: Plain, old: Plain) -> Iterator[Event]:
+    provider = _provider_of(new)
+    detail = {
+        "version": VERSION,
+        "provider": provider,
+        "credit": new["credit"],
+        "threshold": new.get("threshold"),
+        "at": new["at"],
+    }
+
+    def named(detail_type: str) -> Event:
+        return Event(detail_type, {**detail, "event_id": f"{provider}.{detail_type}.{new['version']}"})
+
+    yield named("Credit Measured")
+    was_low, is_low = bool(old.get("low", False)), bool(new["low"])
+    if is_low and not was_low:
+        yield named("Credit Low")
+    if was_low and not is_low:
+        yield named("Credit Recovered")
+
+
+def _suspension_events(new: Plain, old: Plain) -> Iterator[Event]:
+    was, now = bool(old.get("active", False)), bool(new["active"])
+    if was == now:
+        return
+    provider = _provider_of(new)
+    yield Event(
+        "Provider Suspended" if now else "Provider Resumed",
+        {
+            "version": VERSION,
+            "event_id": f"{provider}.suspension.{new['version']}",
+            "provider": provider,
+            "reason": _reason(new["reason"]),
+            "at": new["at"],
+        },
+    )
+
+
+def _provider_of(new: Plain) -> str:
+    return str(new["pk"]).removeprefix("provider#")
+
+
+def _reason(plain: Plain | None) -> Plain | None:
+    if plain is None:
+        return None
+    return Reason(Code(plain["code"]), plain.get("provider_code"), plain.get("provider_text")).as_json()
+
+
+def _subject(event: Event) -> str:
+    return f"smsgate: {event.detail_type}: {event.detail['provider']}"
+
+
+def _fitting(pending: Sequence[tuple[str, Event]]) -> int:
+    """How many of the next events go into one call."""
+    size = 0
+    for count, (_, event) in enumerate(pending[:_PER_CALL]):
+        size += len(event.body().encode())
+        if size > _PER_CALL_BYTES and count:
+            return count
+    return min(len(pending), _PER_CALL)
+
+
+def _number(value: object) -> object:
+    if isinstance(value, Decimal):
+        return int(value) if value == value.to_integral_value() else float(value)
+    raise TypeError(f"{type(value).__name__} has no place in an event")

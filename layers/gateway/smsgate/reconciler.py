@@ -1,0 +1,230 @@
+"""What nobody called about: parked messages, workers that were lost, reports that never came, replies that must be fetched.
+
+Run by a schedule. Due work is found through a sparse index, the longest overdue first; each piece is taken by a write
+that only one run can win, so two runs at once ask once, and a run that is killed leaves the rest due for the next.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+from smsgate import lifecycle, telemetry
+from smsgate.accounts import Accounts
+from smsgate.clock import TAIPEI
+from smsgate.evidence import Evidence
+from smsgate.ledger import Ledger, Saved, due_shards, message_id_of
+from smsgate.lifecycle import Watch
+from smsgate.messages import Lane, Message
+from smsgate.providers.base import Ask, CannotSay, PollsReplies, Provider, Queries
+from smsgate.reasons import SUSPENDING
+from smsgate.replies import Replies
+from smsgate.secrets import SecretUnreadable
+from smsgate.status import Status
+from smsgate.suspension import Suspensions
+from smsgate.wakeups import wake
+from smsgate.wire import HttpExchange
+
+if TYPE_CHECKING:
+    from mypy_boto3_sqs import SQSClient
+
+WORKERS = 16
+_PAGE = 200
+
+_WAKE_AGAIN = timedelta(minutes=10)
+"""Should a wake-up be lost, the message is woken again: longer than the queue holds a record back from other workers."""
+
+_YESTERDAY_UNTIL = timedelta(minutes=30)
+"""Replies of the last minutes before midnight are still asked for in the first half hour of the next day."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Question:
+    message: Message
+    ask: Ask
+
+
+class Reconciler:
+    def __init__(
+        self,
+        *,
+        ledger: Ledger,
+        accounts: Accounts,
+        suspensions: Suspensions,
+        evidence: Evidence,
+        replies: Replies,
+        offers: Mapping[str, type[Provider]],
+        exchange: Callable[[], HttpExchange],
+        sqs: SQSClient,
+        queues: Mapping[Lane, str],
+        watch: Watch,
+        deadline: timedelta,
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._ledger = ledger
+        self._accounts = accounts
+        self._suspensions = suspensions
+        self._evidence = evidence
+        self._replies = replies
+        self._offers = offers
+        self._exchange = exchange
+        self._sqs = sqs
+        self._queues = queues
+        self._watch = watch
+        self._deadline = deadline
+        self._clock = clock
+        self._log = telemetry.logger()
+
+    def handle(self, time_left: Callable[[], timedelta]) -> None:
+        self._poll_replies(time_left)
+        with ThreadPoolExecutor(WORKERS) as pool:
+            for ids in self._due(time_left):
+                looked_at = [message for message in pool.map(self._look, ids) if message is not None]
+                self._wake(message for message in looked_at if message.status is Status.ACCEPTED)
+                self._ask_all(pool, [m for m in looked_at if m.status in (Status.SENT, Status.SCHEDULED)], time_left)
+        telemetry.count("ReconcilerRan")
+
+    # Due work
+
+    def _due(self, time_left: Callable[[], timedelta]) -> Iterator[list[str]]:
+        now = self._clock()
+        for shard in due_shards():
+            cursor = None
+            while time_left() > self._deadline * 2:
+                page = self._ledger.due(shard, now, _PAGE, cursor)
+                if page.items:
+                    yield [message_id_of(key) for key in page.items]
+                cursor = page.cursor
+                if cursor is None:
+                    break
+
+    def _look(self, message_id: str) -> Message | None:
+        """Take what is due of one message; gives it where it must be woken or asked about, by this run alone."""
+        try:
+            return self._take(message_id)
+        except Exception as error:
+            self._log.error("due message not taken", extra={"message_id": message_id, "error": type(error).__name__})
+            telemetry.count("DueNotTaken")
+            return None
+
+    def _take(self, message_id: str) -> Message | None:
+        message = self._ledger.get(message_id)
+        now = self._clock()
+        if message is None or message.due_at is None or message.due_at > now:
+            return None  # The index was behind.
+        taken = self._next(message, now)
+        if taken is message:
+            return None
+        result = self._ledger.save(taken)
+        return result.message if isinstance(result, Saved) and result.message.due_at else None
+
+    def _next(self, message: Message, now: datetime) -> Message:
+        if message.status is Status.SENDING:
+            return lifecycle.lapse(message, now)
+        if message.status is Status.ACCEPTED:
+            for end in (lifecycle.expire(message, now), lifecycle.give_up(message, now, self._watch)):
+                if end is not message:
+                    return end
+            return lifecycle.woken(message, now + _WAKE_AGAIN)
+        ended = lifecycle.unconfirm(message, now, self._watch)
+        if ended is not message:
+            return ended
+        if self._can_ask(message):
+            return lifecycle.checked(message, now, self._watch)
+        return lifecycle.watched(message, self._watch)
+
+    # Parked messages
+
+    def _wake(self, messages: Iterable[Message]) -> None:
+        ids: dict[Lane, list[str]] = defaultdict(list)
+        for message in messages:
+            ids[message.lane].append(message.message_id)
+        for lane, lane_ids in ids.items():
+            wake(self._sqs, self._queues[lane], lane_ids)
+            telemetry.count("Woken", value=len(lane_ids))
+
+    # Status checks
+
+    def _can_ask(self, message: Message) -> bool:
+        provider = self._offers.get(message.provider or "")
+        return provider is not None and issubclass(provider, Queries) and message.provider_ref is not None
+
+    def _ask_all(self, pool: ThreadPoolExecutor, messages: Sequence[Message], time_left: Callable[[], timedelta]) -> None:
+        questions: dict[str, list[_Question]] = defaultdict(list)
+        for message in messages:
+            if self._can_ask(message):
+                ref = message.provider_ref or ""
+                ask = Ask(ref, message.to, submitted_at=message.send_at or message.attempts[-1].at)
+                questions[message.provider or ""].append(_Question(message, ask))
+        for key, asked in questions.items():
+            provider = self._usable(key)
+            if not isinstance(provider, Queries):
+                continue
+            size = provider.asks_per_call
+            batches = [asked[start : start + size] for start in range(0, len(asked), size)]
+            for _ in pool.map(lambda batch, p=provider, k=key: self._ask(k, p, batch, time_left), batches):  # type: ignore[misc]
+                pass
+
+    def _ask(self, key: str, provider: Queries, questions: Sequence[_Question], time_left: Callable[[], timedelta]) -> None:
+        if time_left() < self._deadline:
+            return  # Each is due again at its next check.
+        try:
+            reports = provider.query([question.ask for question in questions], self._clock(), self._exchange())
+        except CannotSay as silence:
+            self._cannot_say(key, silence)
+            return
+        asked = {(question.ask.provider_ref, question.ask.to): question.message for question in questions}
+        for report in reports:
+            message = asked.get((report.provider_ref or "", report.to or ""))
+            if message is None:
+                telemetry.count("ReceiptUnmatched", provider=key)
+                continue
+            telemetry.count("ReportFetched", provider=key)
+            self._evidence.apply(message, report)
+
+    # Replies
+
+    def _poll_replies(self, time_left: Callable[[], timedelta]) -> None:
+        here = self._clock().astimezone(TAIPEI)
+        days = [here.date()]
+        if here - here.replace(hour=0, minute=0, second=0, microsecond=0) < _YESTERDAY_UNTIL:
+            days.insert(0, here.date() - timedelta(days=1))
+        for key, offered in self._offers.items():
+            if not issubclass(offered, PollsReplies):
+                continue
+            provider = self._usable(key)
+            if not isinstance(provider, PollsReplies):
+                continue
+            for day in days:
+                if time_left() < self._deadline * 2:
+                    return
+                try:
+                    for reply in provider.replies_of(day, self._exchange()):
+                        self._replies.receive(reply)
+                except CannotSay as silence:
+                    self._cannot_say(key, silence)
+                    break
+
+    # Providers
+
+    def _usable(self, key: str) -> Provider | None:
+        """The provider, unless its credentials cannot be had or were refused: questions must not lock an account."""
+        try:
+            if self._suspensions.forbids_questions(key, self._accounts.version(key)):
+                return None
+            return self._accounts.provider(key)
+        except SecretUnreadable as error:
+            self._log.error("provider secret unreadable", extra={"provider": key, "problem": str(error)})
+            telemetry.count("SecretUnreadable", provider=key)
+            return None
+
+    def _cannot_say(self, key: str, silence: CannotSay) -> None:
+        self._log.warning("provider cannot say", extra={"provider": key, "reason": silence.reason.code.value})
+        telemetry.count("ProviderCannotSay", provider=key)
+        if silence.reason.code in SUSPENDING:
+            self._suspensions.suspend(key, silence.reason, self._accounts.version(key))
+

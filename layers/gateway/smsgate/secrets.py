@@ -1,0 +1,100 @@
+"""Credentials by provider key and the callbacks' tokens, read from Secrets Manager and kept for five minutes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+from smsgate.telemetry import conceal
+
+if TYPE_CHECKING:
+    from mypy_boto3_secretsmanager import SecretsManagerClient
+
+KEPT_FOR = timedelta(minutes=5)
+
+_SHOWN_FIELDS = frozenset(
+    {"base_url", "backup_url", "public_url", "soap_version", "mail_to", "mail_from", "sender", "reply_numbers"}
+)
+"""Settings that live in a secret for convenience; everything else in it is concealed from every log."""
+
+
+class SecretUnreadable(Exception):
+    """The secret is missing, cannot be had now, or is not what section 7 of the contract says."""
+
+
+@dataclass(frozen=True, slots=True)
+class Secret:
+    version: str
+    fields: Mapping[str, object] = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Callbacks:
+    """Where providers call us, and the tokens that prove they may: the first is the one we hand out."""
+
+    tokens: tuple[str, ...] = field(repr=False)
+    public_url: str
+
+
+class Secrets:
+    def __init__(self, client: SecretsManagerClient, prefix: str, clock: Callable[[], datetime]) -> None:
+        self._client = client
+        self._prefix = prefix
+        self._clock = clock
+        self._kept: dict[str, tuple[datetime, Secret]] = {}
+
+    def account(self, provider: str) -> Secret:
+        return self._read(f"{self._prefix}/providers/{provider}")
+
+    def reread(self, provider: str) -> Secret:
+        """After a refusal that a rotation would explain: the newest version, whatever is kept."""
+        self._kept.pop(f"{self._prefix}/providers/{provider}", None)
+        return self.account(provider)
+
+    def callbacks(self) -> Callbacks:
+        secret = self._read(f"{self._prefix}/callbacks")
+        tokens = secret.fields.get("tokens")
+        public_url = secret.fields.get("public_url", "")
+        if not isinstance(tokens, list) or not tokens or not all(isinstance(t, str) and t for t in tokens):
+            raise SecretUnreadable(f"{self._prefix}/callbacks: `tokens` must be a list of at least one non-empty string")
+        if not isinstance(public_url, str):
+            raise SecretUnreadable(f"{self._prefix}/callbacks: `public_url` must be the https address of the HTTP API")
+        return Callbacks(tuple(tokens), public_url.rstrip("/"))
+
+    def _read(self, name: str) -> Secret:
+        now = self._clock()
+        read_at, secret = self._kept.get(name, (None, None))
+        if secret and read_at and now - read_at < KEPT_FOR:
+            return secret
+        try:
+            answer = self._client.get_secret_value(SecretId=name)
+        except Exception as error:
+            if secret:  # An outage of the store must not stop the sending while what we know still works.
+                return secret
+            raise SecretUnreadable(f"{name}: {type(error).__name__}") from None
+        try:
+            fields = json.loads(answer["SecretString"])
+        except (KeyError, ValueError):
+            raise SecretUnreadable(f"{name}: must hold one JSON object") from None
+        if not isinstance(fields, dict):
+            raise SecretUnreadable(f"{name}: must hold one JSON object")
+        for key, value in fields.items():
+            if key not in _SHOWN_FIELDS:
+                _conceal_all(value)
+        secret = Secret(answer["VersionId"], fields)
+        self._kept[name] = (now, secret)
+        return secret
+
+
+def _conceal_all(value: object) -> None:
+    if isinstance(value, str):
+        conceal(value)
+    elif isinstance(value, dict):
+        for inner in value.values():
+            _conceal_all(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            _conceal_all(inner)

@@ -1,0 +1,133 @@
+"""Records of the two lanes: decode and check them, bring their messages to a provider, say which must come again.
+
+The queue is only a wake-up: what a record asks for is decided by what the ledger knows, so a record may come twice, late,
+or to two workers at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from smsgate import telemetry
+from smsgate.dispatcher import Dispatcher
+from smsgate.ledger import Ledger
+from smsgate.messages import Lane, Message
+from smsgate.reasons import Code
+from smsgate.requests import InvalidRequest, Problem, Request, check, decode
+from smsgate.wakeups import is_wake_up, message_ids
+
+Record = Mapping[str, Any]
+
+_READ_AHEAD = 25
+"""From this many messages on, a redelivered request is read in one query instead of by lost writes."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Work:
+    record_id: str
+    messages: tuple[Message, ...]
+
+
+class Sender:
+    def __init__(
+        self,
+        *,
+        ledger: Ledger,
+        dispatcher: Dispatcher,
+        known_providers: Sequence[str],
+        bulk_queue: str,
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._ledger = ledger
+        self._dispatcher = dispatcher
+        self._known_providers = known_providers
+        self._bulk_queue = bulk_queue
+        self._clock = clock
+        self._log = telemetry.logger()
+
+    def handle(self, records: Sequence[Record], time_left: Callable[[], timedelta]) -> list[str]:
+        """The ids of the records that must come again."""
+        failed: list[str] = []
+        work: list[_Work] = []
+        for record in records:
+            try:
+                work.append(_Work(record["messageId"], self._messages_of(record)))
+            except Exception as error:
+                # The ledger cannot be reached: nothing is known of this record, so it comes again. The others go on.
+                self._log.error("record not taken", extra={"record_id": record["messageId"], "error": type(error).__name__})
+                telemetry.count("RecordNotTaken")
+                failed.append(record["messageId"])
+        # The same message may stand in two records of one batch.
+        messages = list({(m.message_id, m.digest): m for each in work for m in each.messages}.values())
+        result = self._dispatcher.send(messages, time_left)
+        reused = {(message.message_id, message.digest) for message in result.reused}
+        for each in work:
+            unfinished = any(message.message_id in result.unfinished for message in each.messages)
+            taken = [message for message in each.messages if (message.message_id, message.digest) in reused]
+            if unfinished or (taken and not self._reject_reused(taken[0])):
+                failed.append(each.record_id)
+        return failed
+
+    def _messages_of(self, record: Record) -> tuple[Message, ...]:
+        if is_wake_up(record):
+            return self._woken(record["body"])
+        request = self._request_of(record)
+        if isinstance(request, InvalidRequest):
+            self._reject(request, Code.INVALID_REQUEST)
+            return ()
+        messages = request.messages()
+        received = int(record.get("attributes", {}).get("ApproximateReceiveCount", "1"))
+        if received > 1 and len(messages) >= _READ_AHEAD:
+            known = {(m.message_id, m.digest): m for m in self._ledger.of_request(request.request_id)}
+            messages = tuple(known.get((m.message_id, m.digest), m) for m in messages)
+        return messages
+
+    def _request_of(self, record: Record) -> Request | InvalidRequest:
+        sent = record.get("attributes", {}).get("SentTimestamp")
+        accepted_at = datetime.fromtimestamp(int(sent) / 1000, UTC) if sent else self._clock()
+        lane = Lane.BULK if record.get("eventSourceARN", "").rpartition(":")[2] == self._bulk_queue else Lane.URGENT
+        try:
+            return check(
+                decode(record["body"]),
+                fallback_id=record["messageId"],
+                accepted_at=accepted_at,
+                lane=lane,
+                known_providers=self._known_providers,
+            )
+        except InvalidRequest as invalid:
+            return invalid.late if invalid.late and self._is_known(invalid.late) else invalid
+
+    def _is_known(self, request: Request) -> bool:
+        """A request that comes again after its own `send_at` came in time when it came first."""
+        first = request.messages()[0]
+        known = self._ledger.get(first.message_id)
+        return known is not None and known.digest == first.digest
+
+    def _woken(self, body: str) -> tuple[Message, ...]:
+        try:
+            ids = message_ids(body)
+        except ValueError:
+            self._log.error("wake-up not understood")
+            return ()
+        messages = (self._ledger.get(message_id) for message_id in ids)
+        return tuple(message for message in messages if message is not None)
+
+    def _reject_reused(self, message: Message) -> bool:
+        problem = Problem("id", "this id was used for a request of other content; give each request an id of its own")
+        try:
+            self._reject(InvalidRequest(message.request_id, (problem,)), Code.ID_REUSED)
+        except Exception as error:
+            self._log.error("rejection not stored", extra={"error": type(error).__name__})
+            return False
+        return True
+
+    def _reject(self, invalid: InvalidRequest, code: Code) -> None:
+        self._ledger.reject_request(invalid, code, self._clock())
+        telemetry.count("RequestRejected")
+        self._log.warning(
+            "request rejected",
+            extra={"request_id": invalid.request_id, "code": code.value, "fields": [p.field for p in invalid.problems]},
+        )

@@ -1,0 +1,70 @@
+"""What the functions are put together from, each part made once and only by those who need it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from smsgate import aws
+from smsgate.accounts import Accounts
+from smsgate.clock import utc_now
+from smsgate.evidence import Evidence
+from smsgate.ledger import Ledger
+from smsgate.lifecycle import Watch
+from smsgate.messages import Lane
+from smsgate.providers import find
+from smsgate.routing import Rules
+from smsgate.secrets import Secrets
+from smsgate.settings import Settings
+from smsgate.suspension import Suspensions
+
+if TYPE_CHECKING:
+    from smsgate.providers.base import Provider
+
+
+class Wiring:
+    clock: Callable[[], datetime] = staticmethod(utc_now)
+
+    @cached_property
+    def settings(self) -> Settings:
+        return Settings()
+
+    @cached_property
+    def ledger(self) -> Ledger:
+        return Ledger(aws.dynamodb(), self.settings.messages_table, self.settings.retention)
+
+    @cached_property
+    def secrets(self) -> Secrets:
+        return Secrets(aws.secretsmanager(), self.settings.secret_prefix, self.clock)
+
+    @cached_property
+    def offers(self) -> dict[str, type[Provider]]:
+        """The enabled providers, in the operator's order; a key nobody knows is a mistake worth stopping for."""
+        return {key: find(key) for key in self.settings.enabled_providers}
+
+    @cached_property
+    def accounts(self) -> Accounts:
+        return Accounts(self.secrets, find)
+
+    @cached_property
+    def suspensions(self) -> Suspensions:
+        return Suspensions(self.ledger, self.clock)
+
+    @cached_property
+    def watch(self) -> Watch:
+        return Watch(self.settings.check_schedule, self.settings.watch)
+
+    @cached_property
+    def evidence(self) -> Evidence:
+        return Evidence(self.ledger, self.watch, self.clock)
+
+    @cached_property
+    def rules(self) -> Rules:
+        settings = self.settings
+        return Rules(settings.enabled_providers, settings.allowed_countries, settings.max_parts)
+
+    @cached_property
+    def queues(self) -> dict[Lane, str]:
+        return {Lane.URGENT: self.settings.send_queue_url, Lane.BULK: self.settings.bulk_queue_url}

@@ -1,0 +1,97 @@
+"""A message comes out of the table as it went in."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+
+from hypothesis import given
+from hypothesis import strategies as st
+from smsgate.items import from_wire, message_from_plain, message_to_plain, stamp, time_of, to_wire
+from smsgate.messages import Attempt, Claim, Form, Kind, Lane, Message, Moment, OnDoubt, TooLong
+from smsgate.reasons import Code, Reason
+from smsgate.status import Status
+
+TIMES = st.datetimes(datetime(2000, 1, 1), datetime(2099, 1, 1), timezones=st.just(UTC))
+WORDS = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
+POINTS = st.decimals(0, 10_000, places=2)
+REASONS = st.builds(Reason, st.sampled_from(Code), st.none() | WORDS, st.none() | WORDS)
+DATA = st.dictionaries(WORDS, WORDS, max_size=3).map(lambda found: tuple(sorted(found.items())))
+MOMENTS = st.builds(
+    Moment,
+    TIMES,
+    st.sampled_from(Kind),
+    st.none() | st.sampled_from(Status),
+    st.none() | st.sampled_from(Status),
+    st.booleans(),
+    st.none() | REASONS,
+    DATA,
+)
+ATTEMPTS = st.builds(Attempt, WORDS, TIMES, WORDS, st.none() | REASONS, st.none() | WORDS)
+MESSAGES = st.builds(
+    Message,
+    message_id=st.integers(0, 9999).map(lambda n: f"abcdefghijklmnopqrstuvwx-{n}"),
+    request_id=WORDS,
+    to=WORDS,
+    text=st.none() | WORDS,
+    accepted_at=TIMES,
+    digest=WORDS,
+    lane=st.sampled_from(Lane),
+    name=st.none() | WORDS,
+    providers=st.lists(WORDS, max_size=3).map(tuple),
+    send_at=st.none() | TIMES,
+    valid_for=st.none() | st.integers(1, 604800),
+    sender=st.none() | WORDS,
+    reply_days=st.none() | st.integers(1, 30),
+    form=st.sampled_from(Form),
+    url=st.none() | WORDS,
+    too_long=st.sampled_from(TooLong),
+    on_doubt=st.sampled_from(OnDoubt),
+    label=st.none() | WORDS,
+    context=DATA,
+    private=st.booleans(),
+    status=st.sampled_from(Status),
+    reason=st.none() | REASONS,
+    provider=st.none() | WORDS,
+    provider_ref=st.none() | WORDS,
+    parts=st.none() | st.integers(1, 12),
+    points=st.none() | POINTS,
+    updated_at=st.none() | TIMES,
+    next_attempt_at=st.none() | TIMES,
+    due_at=st.none() | TIMES,
+    reported_at=st.none() | WORDS,
+    checks=st.integers(0, 50),
+    claim=st.none() | st.builds(Claim, WORDS, TIMES),
+    attempts=st.lists(ATTEMPTS, max_size=3).map(tuple),
+    timeline=st.lists(MOMENTS, max_size=4).map(tuple),
+    version=st.integers(0, 99),
+)
+
+
+@given(MESSAGES)
+def test_a_message_comes_out_as_it_went_in(message):
+    assert message_from_plain(from_wire(to_wire(message_to_plain(message, timedelta(days=90))))) == message
+
+
+@given(TIMES, TIMES)
+def test_times_as_text_sort_as_they_follow_one_another(one, other):
+    assert time_of(stamp(one)) == one
+    assert (stamp(one) < stamp(other)) == (one < other)
+
+
+def test_an_item_outlives_its_retention_from_the_time_it_is_to_be_sent():
+    sent_at = datetime(2026, 11, 20, tzinfo=UTC)
+    message = Message(
+        message_id="abcdefghijklmnopqrstuvwx-1",
+        request_id="r",
+        to="+886912345678",
+        text="hi",
+        accepted_at=sent_at - timedelta(days=30),
+        send_at=sent_at,
+        digest="d",
+        points=Decimal(1),
+    )
+
+    plain = message_to_plain(message, timedelta(days=90))
+
+    assert plain["expires"] == int((sent_at + timedelta(days=90)).timestamp())

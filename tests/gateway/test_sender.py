@@ -1,0 +1,460 @@
+"""The sender with its ledger and two invented providers: what reaches the wire, how often, and what is written of it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+from smsgate import lifecycle
+from smsgate.accounts import Accounts
+from smsgate.dispatcher import Dispatcher
+from smsgate.evidence import Evidence
+from smsgate.ledger import Ledger
+from smsgate.messages import Kind, Lane, Message
+from smsgate.reasons import Code
+from smsgate.requests import request_hash
+from smsgate.routing import Rules
+from smsgate.secrets import Callbacks, Secret, SecretUnreadable
+from smsgate.sender import Sender
+from smsgate.status import Status
+from smsgate.suspension import Suspensions
+
+from tests.gateway.examples import NOON, WATCH
+from tests.gateway.plainline import OFFERS, Wire, maybe_sent, not_sent
+
+MINUTES = [timedelta(minutes=n) for n in range(60)]
+
+
+@dataclass
+class Vault:
+    """Secrets that can be rotated, or lost."""
+
+    versions: dict[str, str] = field(default_factory=lambda: dict.fromkeys(OFFERS, "v1"))
+    newest: dict[str, str] = field(default_factory=dict)
+    lost: set[str] = field(default_factory=set)
+
+    def account(self, provider: str) -> Secret:
+        if provider in self.lost:
+            raise SecretUnreadable(provider)
+        return Secret(self.versions[provider], {"password": f"password-{self.versions[provider]}"})
+
+    def reread(self, provider: str) -> Secret:
+        self.versions |= self.newest
+        return self.account(provider)
+
+    def callbacks(self) -> Callbacks:
+        return Callbacks(("t0ken",), "https://sms.example.org")
+
+
+@dataclass
+class House:
+    """Everything behind the sender, with the clock and the wire in the test's hands."""
+
+    ledger: Ledger
+    enabled: tuple[str, ...] = ("plainline",)
+    now: datetime = NOON
+    wire: Wire = field(default_factory=Wire)
+    vault: Vault = field(default_factory=Vault)
+    deadline: timedelta = timedelta(seconds=10)
+
+    def clock(self) -> datetime:
+        return self.now
+
+    def sender(self) -> Sender:
+        accounts = Accounts(self.vault, OFFERS.__getitem__)  # type: ignore[arg-type]
+        dispatcher = Dispatcher(
+            ledger=self.ledger,
+            accounts=accounts,
+            secrets=self.vault,  # type: ignore[arg-type]
+            suspensions=Suspensions(self.ledger, self.clock),
+            evidence=Evidence(self.ledger, WATCH, self.clock),
+            offers={key: OFFERS[key] for key in self.enabled},
+            exchange=lambda: self.wire.exchange,
+            rules=Rules(self.enabled, frozenset({"TW", "HK"}), None),
+            watch=WATCH,
+            deadline=self.deadline,
+            clock=self.clock,
+        )
+        return Sender(
+            ledger=self.ledger,
+            dispatcher=dispatcher,
+            known_providers=sorted(OFFERS),
+            bulk_queue="bulk",
+            clock=self.clock,
+        )
+
+    def handle(self, *records: Mapping[str, Any], left: float = 60) -> list[str]:
+        return self.sender().handle(records, lambda: timedelta(seconds=left))
+
+    def of(self, request_id: str = "order-17") -> list[Message]:
+        return sorted(self.ledger.of_request(request_id), key=lambda m: m.to)
+
+    def one(self, request_id: str = "order-17") -> Message:
+        (message,) = self.of(request_id)
+        return message
+
+
+@pytest.fixture
+def house(ledger: Ledger) -> House:
+    return House(ledger)
+
+
+def record(request: object = None, name: str = "q1", receives: int = 1, **fields: Any) -> dict[str, Any]:
+    body = request if request is not None else {"id": "order-17", "to": "+886912345678", "text": "hello", **fields}
+    return {
+        "messageId": name,
+        "body": body if isinstance(body, str) else json.dumps(body),
+        "attributes": {
+            "ApproximateReceiveCount": str(receives),
+            "SentTimestamp": str(int(NOON.timestamp() * 1000)),
+        },
+        "messageAttributes": {},
+        "eventSourceARN": "arn:aws:sqs:us-east-1:000000000000:urgent",
+    }
+
+
+def wake_up(*ids: str) -> dict[str, Any]:
+    return {
+        **record(json.dumps(ids), name="wake"),
+        "messageAttributes": {"smsgate": {"stringValue": "wake", "dataType": "String"}},
+    }
+
+
+class TestOneMessage:
+    def test_is_submitted_once_and_sent(self, house):
+        assert house.handle(record()) == []
+
+        assert house.wire.accepted == [("plainline", "+886912345678")]
+        assert house.one().status is Status.SENT
+        assert house.one().provider_ref == "ref1"
+
+    def test_in_the_bulk_lane_is_known_as_such(self, house):
+        house.handle({**record(), "eventSourceARN": "arn:aws:sqs:us-east-1:000000000000:bulk"})
+
+        assert house.one().lane is Lane.BULK
+
+    @pytest.mark.parametrize("times", [2, 4])
+    def test_delivered_by_the_queue_again_is_not_sent_again(self, house, times):
+        for receives in range(1, times + 1):
+            assert house.handle(record(receives=receives)) == []
+
+        assert len(house.wire.accepted) == 1
+
+    def test_published_again_under_its_id_is_not_sent_again(self, house):
+        house.handle(record(name="q1"))
+        house.handle(record(name="q2", to="0912345678"))
+
+        assert len(house.wire.accepted) == 1
+
+    def test_twice_in_one_batch_is_sent_once(self, house):
+        assert house.handle(record(name="q1"), record(name="q2")) == []
+
+        assert len(house.wire.accepted) == 1
+
+    def test_of_another_content_under_a_known_id_is_rejected_as_id_reused(self, house):
+        house.handle(record())
+
+        assert house.handle(record(name="q2", text="another")) == []
+
+        assert len(house.wire.accepted) == 1
+        assert house.one().status is Status.SENT
+        (rejection,) = house.ledger.rejections("order-17")
+        assert rejection["code"] == "id_reused"
+
+    def test_refused_by_the_provider_is_rejected_and_not_tried_again(self, house):
+        house.wire.say("/send", "ERR number")
+
+        assert house.handle(record()) == []
+        house.handle(record(receives=2))
+
+        assert house.one().status is Status.REJECTED
+        assert len(house.wire.calls("/send")) == 1
+
+    def test_that_expired_before_its_turn_is_not_sent(self, house):
+        house.now = NOON + timedelta(seconds=61)
+
+        house.handle(record(valid_for=60))
+
+        assert house.one().status is Status.EXPIRED
+        assert house.wire.requests == []
+
+    def test_to_a_country_the_operator_did_not_allow_is_rejected_unsent(self, house):
+        house.handle(record(to="+12025550123"))
+
+        assert house.one().reason.code is Code.COUNTRY_NOT_ENABLED
+        assert house.wire.requests == []
+
+    def test_that_no_provider_can_carry_is_rejected_and_says_who_was_passed_over_why(self, house):
+        house.handle(record(sender="SHOP"))
+
+        assert house.one().status is Status.REJECTED
+        (route,) = [moment for moment in house.one().timeline if moment.kind is Kind.ROUTE]
+        assert dict(route.data)["plainline"] == "plainline shows no sender; leave out `sender`"
+
+
+class TestDoubt:
+    @pytest.mark.parametrize("say", ["", "<html>busy</html>", "OK", "ERR unheard-of"])
+    def test_an_answer_nobody_can_read_is_doubtful_and_never_sent_again(self, house, say):
+        house.wire.say("/send", say)
+
+        assert house.handle(record()) == []
+        house.handle(record(receives=2))
+
+        assert house.one().status is Status.DOUBTFUL
+        assert len(house.wire.calls("/send")) == 1
+
+    def test_a_call_that_broke_after_it_was_written_is_doubtful_even_with_another_provider_at_hand(self, house):
+        house.enabled = ("plainline", "castello")
+        house.wire.say("plainline.example/send", maybe_sent())
+
+        house.handle(record())
+
+        assert house.one().status is Status.DOUBTFUL
+        assert house.wire.calls("castello.example/send") == []
+
+    def test_a_worker_lost_during_the_call_leaves_a_doubt_not_a_second_send(self, house):
+        house.wire.say("/send", KeyboardInterrupt())
+        with pytest.raises(KeyboardInterrupt):
+            house.handle(record())
+        assert house.one().status is Status.SENDING
+
+        assert house.handle(record(receives=2)) == ["q1"], "while the claim holds, another worker may be calling"
+        house.now = NOON + timedelta(minutes=6)
+        assert house.handle(record(receives=3)) == []
+        house.handle(record(receives=4))
+
+        assert house.one().status is Status.DOUBTFUL
+        assert len(house.wire.accepted) == 1
+
+    def test_resend_sends_again_at_most_as_often_as_it_says(self, house):
+        house.wire.say("/send", *[maybe_sent() for _ in range(9)])
+
+        house.handle(record(on_doubt="resend"))
+        for _ in range(6):
+            house.handle(wake_up(house.one().message_id))
+
+        assert house.one().status is Status.DOUBTFUL
+        assert len(house.wire.calls("/send")) == 1 + lifecycle.RESENDS
+
+
+class TestFailingOver:
+    @pytest.fixture(autouse=True)
+    def two_providers(self, house):
+        house.enabled = ("plainline", "castello")
+
+    @pytest.mark.parametrize("say", ["ERR credit", "ERR password", "ERR country"])
+    def test_a_refusal_about_us_goes_to_the_next_provider(self, house, say):
+        house.wire.say("plainline.example/send", say)
+
+        house.handle(record())
+
+        assert house.one().status is Status.SENT
+        assert house.one().provider == "castello"
+        assert house.wire.accepted == [("castello", "+886912345678")]
+
+    def test_a_call_that_certainly_did_not_go_out_goes_to_the_next_provider(self, house):
+        house.wire.say("plainline.example/send", not_sent())
+
+        house.handle(record())
+
+        assert [attempt.outcome for attempt in house.one().attempts] == ["not_sent", "accepted"]
+
+    def test_a_refusal_of_the_message_itself_does_not(self, house):
+        house.wire.say("plainline.example/send", "ERR number")
+
+        house.handle(record())
+
+        assert house.one().status is Status.REJECTED
+        assert house.wire.calls("castello.example/send") == []
+
+    def test_each_of_a_call_fails_over_by_itself(self, house):
+        house.enabled = ("castello", "plainline")
+        house.wire.say("castello.example/send", "OK a\nERR country\nERR number")
+
+        house.handle(record(to=["+886912345671", "+886912345672", "+886912345673"]))
+
+        assert [(m.status, m.provider) for m in house.of()] == [
+            (Status.SENT, "castello"),
+            (Status.SENT, "plainline"),
+            (Status.REJECTED, "castello"),
+        ]
+
+
+class TestSuspension:
+    def test_a_provider_without_credit_is_left_alone_and_messages_wait(self, house):
+        house.wire.say("/send", "ERR credit")
+        house.handle(record())
+
+        house.handle(record({"id": "order-18", "to": "+886912345678", "text": "hello"}))
+
+        assert len(house.wire.calls("/send")) == 1
+        for waiting in (house.one("order-17"), house.one("order-18")):
+            assert waiting.status is Status.ACCEPTED
+            assert waiting.reason.code is Code.CREDIT_EXHAUSTED
+            assert waiting.next_attempt_at > NOON
+
+    def test_what_waits_is_sent_when_the_provider_takes_messages_again(self, house):
+        house.wire.say("/send", "ERR credit")
+        house.handle(record())
+        house.now = house.one().next_attempt_at
+
+        house.handle(wake_up(house.one().message_id))
+
+        assert house.one().status is Status.SENT
+        assert not Suspensions(house.ledger, house.clock).read("plainline").active
+
+    def test_a_refused_password_is_not_tried_again_before_the_secret_changes(self, house):
+        house.wire.say("/send", "ERR password")
+        house.handle(record())
+        for minutes in range(5, 60, 5):
+            house.now = NOON + timedelta(minutes=minutes)
+            house.handle(wake_up(house.one().message_id))
+        assert len(house.wire.calls("/send")) == 1
+
+        house.vault.versions["plainline"] = "v2"
+        house.now = house.one().next_attempt_at
+        house.handle(wake_up(house.one().message_id))
+
+        assert house.one().status is Status.SENT
+
+    def test_a_password_that_was_rotated_under_us_is_used_at_once(self, house):
+        house.wire.say("/send", "ERR password")
+        house.vault.newest = {"plainline": "v2"}
+
+        house.handle(record())
+
+        assert house.one().status is Status.SENT
+        assert [dict(call.fields)["password"] for call in house.wire.calls("/send")] == ["password-v1", "password-v2"]
+
+    def test_a_missing_secret_parks_the_message_and_calls_nobody(self, house):
+        house.vault.lost = {"plainline"}
+
+        assert house.handle(record()) == []
+
+        assert house.one().reason.code is Code.BAD_CREDENTIALS
+        assert house.wire.requests == []
+
+    def test_a_parked_message_is_not_sent_before_its_time_by_a_redelivered_record(self, house):
+        house.wire.say("/send", "ERR credit")
+        house.handle(record())
+
+        assert house.handle(record(receives=2)) == []
+
+        assert len(house.wire.calls("/send")) == 1
+
+
+class TestBatches:
+    def test_alike_messages_travel_together_up_to_the_providers_limit_across_records(self, house):
+        house.enabled = ("castello",)
+        records = [
+            record({"id": f"order-{n}", "to": [f"+8869{n:02}{k:06}" for k in range(12)], "text": "sale"}, name=f"q{n}")
+            for n in range(10, 20)
+        ]
+
+        assert house.handle(*records) == []
+
+        assert sorted(len(dict(call.fields)["to"].split(",")) for call in house.wire.calls("/send")) == [20, 50, 50]
+        assert len(set(house.wire.accepted)) == 120
+
+    def test_a_poison_record_costs_the_others_nothing(self, house):
+        poison = [record("{", name="bad"), record({"id": "x", "to": [], "txt": 1}, name="worse")]
+        good = [record({"id": f"g{n}", "to": "+886912345678", "text": "hi"}, name=f"g{n}") for n in range(8)]
+
+        assert house.handle(*poison, *good) == []
+
+        assert len(house.wire.accepted) == 8
+        assert len(house.ledger.rejections("bad")) == 1
+        assert {problem["field"] for problem in house.ledger.rejections("x")[0]["problems"]} >= {"to", "txt"}
+
+    def test_without_time_for_a_call_nothing_is_claimed_and_the_records_come_again(self, house):
+        failed = house.handle(record(), record({"id": "b", "to": "+886912345678", "text": "hi"}, name="q2"), left=12.9)
+
+        assert failed == ["q1", "q2"]
+        assert house.of() == []
+        assert house.wire.requests == []
+
+    def test_time_that_runs_out_half_way_leaves_the_rest_for_the_redelivery(self, house):
+        house.enabled = ("castello",)
+        everybody = [f"+8869{n:08}" for n in range(10_000_000, 10_000_400)]
+        left = iter([timedelta(seconds=60), timedelta(seconds=1)])
+        big = record({"id": "sale", "to": everybody, "text": "sale"})
+
+        assert house.sender().handle([big], lambda: next(left)) == ["q1"]
+        taken = len(house.wire.accepted)
+        assert 0 < taken < 400
+        assert house.handle({**big, "attributes": {**big["attributes"], "ApproximateReceiveCount": "2"}}) == []
+
+        assert sorted(number for _, number in house.wire.accepted) == sorted(everybody)
+
+    def test_what_a_wake_up_names_wrongly_is_passed_over(self, house):
+        nobody = f"{request_hash('nobody')}-1"
+
+        assert house.handle(wake_up(nobody, "nonsense"), {**wake_up(), "body": "{", "messageId": "w2"}) == []
+
+
+class TestTroubleWithTheTable:
+    def test_before_the_claim_nothing_is_sent_and_the_record_comes_again(self, house, monkeypatch):
+        monkeypatch.setattr(house.ledger, "save", _fails)
+
+        assert house.handle(record()) == ["q1"]
+        assert house.wire.requests == []
+
+        monkeypatch.undo()
+        assert house.handle(record(receives=2)) == []
+        assert len(house.wire.accepted) == 1
+
+    def test_after_the_acceptance_the_message_ends_doubtful_and_is_never_sent_again(self, house, monkeypatch):
+        monkeypatch.setattr(house.ledger, "change_from", _fails)
+        assert house.handle(record()) == ["q1"]
+        monkeypatch.undo()
+
+        house.now = NOON + timedelta(minutes=7)
+        assert house.handle(record(receives=2)) == []
+
+        assert len(house.wire.accepted) == 1
+        assert house.one().status is Status.DOUBTFUL
+
+    def test_while_suspensions_cannot_be_read_no_record_is_lost(self, house, monkeypatch):
+        monkeypatch.setattr(house.ledger, "provider_state", _fails)
+
+        assert house.handle(record()) == ["q1"]
+        assert house.wire.requests == []
+
+    def test_where_a_rejection_cannot_be_stored_only_its_record_comes_again(self, house, monkeypatch):
+        monkeypatch.setattr(house.ledger, "reject_request", _fails)
+
+        assert house.handle(record("{", name="bad"), record()) == ["bad"]
+        assert house.one().status is Status.SENT
+
+
+def test_a_fault_in_a_provider_module_is_a_doubt_and_never_a_second_send(house, monkeypatch):
+    def broken(*_: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(OFFERS["plainline"], "read_send", broken)
+    monkeypatch.setattr("tests.gateway.plainline.submit", lambda exchange, request, read: read(exchange(request)))
+
+    assert house.handle(record()) == []
+    house.handle(record(receives=2))
+
+    assert house.one().status is Status.DOUBTFUL
+    assert len(house.wire.accepted) == 1
+
+
+def test_a_claim_that_waited_too_long_for_its_turn_calls_nobody(house, monkeypatch):
+    clock: Callable[[], datetime] = iter([NOON, *[NOON + timedelta(seconds=25)] * 20]).__next__
+    monkeypatch.setattr(house, "clock", clock)
+
+    house.handle(record())
+
+    assert house.wire.requests == []
+    assert house.one().status is Status.ACCEPTED
+
+
+def _fails(*_: object, **__: object) -> None:
+    raise ClientError({"Error": {"Code": "InternalServerError"}}, "PutItem")
