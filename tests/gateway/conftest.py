@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import boto3
 import pytest
 from moto import mock_aws
+
 from smsgate.ledger import Ledger
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ UNTIL = NOON + timedelta(seconds=30)
 
 def message(**fields: Any) -> Message:
     given: dict[str, Any] = {
-        "message_id": "abcdefghijklmnopqrstuvwx-0",
+        "message_id": "abcdefghijklmnopqrstuvwx-1",
         "request_id": "order-17",
         "to": "+886912345678",
         "text": "您的驗證碼是 123456",

@@ -90,7 +90,7 @@ class Plainline(Provider, Queries, Cancels, TellsCredit, PollsReplies, ReadsRece
             return []
         return [Report(STATUSES.get(word), None, word, provider_ref=one.provider_ref, to=one.to)]
 
-    def cancel(self, ask_: Ask, exchange: HttpExchange) -> Decimal | None | Refusal:
+    def cancel(self, ask_: Ask, exchange: HttpExchange) -> Decimal | Refusal | None:
         request = HttpRequest("POST", f"https://{self.key}.example/cancel", (("ref", ask_.provider_ref),))
         word = ask(exchange, request, lambda response: response.text())
         return Refusal(Reason(Code.UNKNOWN), "it has gone out") if word == "gone" else Decimal(word)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from smsgate.callback_urls import is_genuine, receipt_url, reply_url
 from smsgate.secrets import Callbacks
 
@@ -18,27 +19,29 @@ def parts(url: str) -> tuple[str, str, str, str]:
     return kind, provider, token, rest
 
 
-def test_a_messages_own_url_is_genuine():
+def test_a_messages_own_url_is_genuine() -> None:
     kind, provider, token, rest = parts(receipt_url(CALLBACKS, "plainline", MESSAGE))
 
     assert (kind, provider, rest) == ("receipts", "plainline", MESSAGE)
     assert is_genuine(CALLBACKS.tokens, kind, provider, token, rest)
 
 
-def test_a_url_given_out_before_a_rotation_stays_genuine_while_its_token_is_listed():
-    kind, provider, token, rest = parts(receipt_url(Callbacks((PREVIOUS,), "https://sms.example.org"), "plainline", MESSAGE))
+def test_a_url_given_out_before_a_rotation_stays_genuine_while_its_token_is_listed() -> None:
+    kind, provider, token, rest = parts(
+        receipt_url(Callbacks((PREVIOUS,), "https://sms.example.org"), "plainline", MESSAGE)
+    )
 
     assert is_genuine((CURRENT, PREVIOUS), kind, provider, token, rest)
     assert not is_genuine((CURRENT,), kind, provider, token, rest)
 
 
 @pytest.mark.parametrize("token", [CURRENT, PREVIOUS])
-def test_an_accounts_token_is_genuine_with_and_without_more_path(token):
+def test_an_accounts_token_is_genuine_with_and_without_more_path(token: str) -> None:
     assert is_genuine(CALLBACKS.tokens, "receipts", "plainline", token, "")
     assert is_genuine(CALLBACKS.tokens, "receipts", "plainline", token, "any/thing")
 
 
-def test_a_messages_url_neither_holds_the_accounts_token_nor_opens_another_message_provider_or_kind():
+def test_a_messages_url_neither_holds_the_accounts_token_nor_opens_another_message_provider_or_kind() -> None:
     _, _, token, _ = parts(receipt_url(CALLBACKS, "plainline", MESSAGE))
 
     assert CURRENT not in token
@@ -50,20 +53,25 @@ def test_a_messages_url_neither_holds_the_accounts_token_nor_opens_another_messa
 
 
 @pytest.mark.parametrize("good", [CURRENT, parts(receipt_url(CALLBACKS, "plainline", MESSAGE))[2]])
-def test_a_token_with_any_character_changed_added_or_missing_is_refused(good):
-    bent = [good[:place] + other + good[place + 1 :] for place in range(len(good)) for other in "A_é" if good[place] != other]
+def test_a_token_with_any_character_changed_added_or_missing_is_refused(good: str) -> None:
+    bent = [
+        good[:place] + other + good[place + 1 :]
+        for place in range(len(good))
+        for other in "A_é"
+        if good[place] != other
+    ]
     bent += [good[:-1], good + "A", "", good.swapcase()]
 
     assert not any(is_genuine(CALLBACKS.tokens, "receipts", "plainline", token, MESSAGE) for token in bent)
 
 
 @given(st.text(max_size=60), st.text(max_size=40))
-def test_nothing_made_up_is_genuine_and_nothing_breaks_the_check(token, rest):
+def test_nothing_made_up_is_genuine_and_nothing_breaks_the_check(token: str, rest: str) -> None:
     assert not is_genuine(CALLBACKS.tokens, "receipts", "plainline", token, rest)
 
 
 @given(st.text("abcdefghijklmnopqrstuvwxyz234567", min_size=24, max_size=24), st.integers(0, 9999))
-def test_a_url_fits_where_vendors_take_it(hashed, position):
+def test_a_url_fits_where_vendors_take_it(hashed: str, position: int) -> None:
     """smsgo takes at most 300 characters and appends `?msgid=…` to whatever it was given."""
     url = reply_url(CALLBACKS, "meteorsis", f"{hashed}-{position}")
 

@@ -5,45 +5,50 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from botocore.exceptions import ClientError
+
 from smsgate import lifecycle
 from smsgate.ledger import Contended, Ledger, Saved, Taken, due_shards, message_id_of
-from smsgate.messages import Reply
+from smsgate.messages import Message, Reply
+from smsgate.outcomes import Accepted
 from smsgate.reasons import Code, Reason
 from smsgate.requests import InvalidRequest, Problem, request_hash
 from smsgate.status import Status
 from smsgate.wire import Callback
 
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
 from tests.gateway.conftest import TABLE
 from tests.gateway.examples import MINUTE, NOON, SECOND, UNTIL, WATCH, message
 
 
-def of_request(request_id: str, position: int = 1, **fields: Any):
+def of_request(request_id: str, position: int = 1, **fields: Any) -> Message:
     return message(message_id=f"{request_hash(request_id)}-{position}", request_id=request_id, **fields)
 
 
-def claimed(of=None):
+def claimed(of: Message | None = None) -> Message:
     return lifecycle.claim(of or message(), "plainline", NOON, UNTIL, 1, Decimal(1))
 
 
 class TestSaving:
-    def test_what_was_saved_is_read_back(self, ledger):
+    def test_what_was_saved_is_read_back(self, ledger: Ledger) -> None:
         saved = ledger.save(claimed())
 
         assert isinstance(saved, Saved)
         assert ledger.get(saved.message.message_id) == saved.message
 
-    def test_the_second_of_two_claims_learns_who_has_it(self, ledger):
+    def test_the_second_of_two_claims_learns_who_has_it(self, ledger: Ledger) -> None:
         first = ledger.save(claimed())
 
         second = ledger.save(claimed())
 
         assert second == Taken(first.message)
 
-    def test_a_change_of_what_has_changed_since_is_refused(self, ledger):
+    def test_a_change_of_what_has_changed_since_is_refused(self, ledger: Ledger) -> None:
         seen = ledger.save(claimed()).message
         newer = ledger.save(lifecycle.lapse(seen, UNTIL)).message
 
@@ -51,11 +56,13 @@ class TestSaving:
 
         assert late == Taken(newer)
 
-    def test_a_claim_whose_answer_was_lost_is_still_ours(self, ledger, dynamodb, monkeypatch):
+    def test_a_claim_whose_answer_was_lost_is_still_ours(
+        self, ledger: Ledger, dynamodb: DynamoDBClient, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         """botocore repeats a write whose answer was lost, and the repetition fails on our own success."""
         put = dynamodb.put_item
 
-        def put_twice(**request):
+        def put_twice(**request: Any) -> Any:
             put(**request)
             return put(**request)
 
@@ -63,41 +70,42 @@ class TestSaving:
 
         assert isinstance(ledger.save(claimed()), Saved)
 
-    def test_a_change_starts_over_from_what_somebody_else_wrote(self, ledger):
+    def test_a_change_starts_over_from_what_somebody_else_wrote(self, ledger: Ledger) -> None:
         stale = ledger.save(claimed()).message
         ledger.change(stale.message_id, lambda m: lifecycle.lapse(m, UNTIL))
         seen = []
 
-        def revive(found):
+        def revive(found: Message) -> Message:
             seen.append(found.status)
-            return lifecycle.settle(found, 1, _accepted(), NOON, WATCH)
+            return lifecycle.settle(found, 1, Accepted("77"), NOON, WATCH)
 
         changed = ledger.change_from(stale, revive)
 
         assert seen == [Status.SENDING, Status.DOUBTFUL]
         assert changed.status is Status.SENT
 
-    def test_a_change_that_never_gets_its_turn_is_given_up(self, ledger):
+    def test_a_change_that_never_gets_its_turn_is_given_up(self, ledger: Ledger) -> None:
         stale = ledger.save(claimed()).message
 
-        def always_late(found):
-            ledger.save(replace(ledger.get(found.message_id), checks=found.checks + 1))
+        def always_late(found: Message) -> Message:
+            newest = ledger.get(found.message_id) or found
+            ledger.save(replace(newest, checks=found.checks + 1))
             return lifecycle.lapse(found, UNTIL)
 
         with pytest.raises(Contended):
             ledger.change_from(stale, always_late)
 
-    def test_a_step_that_changes_nothing_writes_nothing(self, ledger):
+    def test_a_step_that_changes_nothing_writes_nothing(self, ledger: Ledger) -> None:
         saved = ledger.save(claimed()).message
 
         assert ledger.change(saved.message_id, lambda m: m) == saved
 
     @pytest.mark.parametrize("unknown", ["", "x", "abc-", "../..-1", f"{request_hash('nobody')}-1"])
-    def test_an_unknown_or_malformed_id_is_nobody(self, ledger, unknown):
+    def test_an_unknown_or_malformed_id_is_nobody(self, ledger: Ledger, unknown: str) -> None:
         assert ledger.get(unknown) is None
         assert ledger.change(unknown, lambda m: m) is None
 
-    def test_an_item_past_its_time_but_still_there_protects_from_a_second_send(self, ledger):
+    def test_an_item_past_its_time_but_still_there_protects_from_a_second_send(self, ledger: Ledger) -> None:
         """DynamoDB deletes days after the time; until then what lies there counts."""
         old = ledger.save(claimed(message(accepted_at=NOON - timedelta(days=400))))
 
@@ -106,7 +114,7 @@ class TestSaving:
 
 
 class TestFinding:
-    def test_the_messages_of_a_request(self, ledger):
+    def test_the_messages_of_a_request(self, ledger: Ledger) -> None:
         for position in (1, 2, 10):
             ledger.save(claimed(of_request("order-17", position)))
         ledger.save(claimed(of_request("order-18")))
@@ -115,7 +123,7 @@ class TestFinding:
             f"{request_hash('order-17')}-{position}" for position in (1, 2, 10)
         }
 
-    def test_what_went_to_a_number_newest_first_in_pages(self, ledger):
+    def test_what_went_to_a_number_newest_first_in_pages(self, ledger: Ledger) -> None:
         for age in range(1, 6):
             ledger.save(claimed(of_request("r", age, accepted_at=NOON - age * MINUTE)))
         ledger.save(claimed(of_request("r", 99, to="+886900000000")))
@@ -126,7 +134,7 @@ class TestFinding:
         ids = [message_id_of(key) for key in first.items + second.items]
         assert ids == [f"{request_hash('r')}-{age}" for age in range(1, 6)]
 
-    def test_due_work_the_longest_overdue_first_and_only_what_is_due(self, ledger):
+    def test_due_work_the_longest_overdue_first_and_only_what_is_due(self, ledger: Ledger) -> None:
         for position in range(4, 16, 4):
             parked = lifecycle.park(
                 of_request("r", position), Reason(Code.RATE_LIMITED), NOON, NOON - position * MINUTE
@@ -138,7 +146,7 @@ class TestFinding:
 
         assert found == [f"{request_hash('r')}-{position}" for position in (12, 8, 4)]
 
-    def test_what_is_final_is_in_no_index_of_due_work(self, ledger):
+    def test_what_is_final_is_in_no_index_of_due_work(self, ledger: Ledger) -> None:
         saved = ledger.save(claimed()).message
         ledger.change(saved.message_id, lambda m: lifecycle.lapse(m, UNTIL))
 
@@ -148,14 +156,14 @@ class TestFinding:
 class TestRejectedRequests:
     invalid = InvalidRequest("order-17", (Problem("to[3]", "too short"),))
 
-    def test_problems_are_kept_once_however_often_the_record_comes(self, ledger):
+    def test_problems_are_kept_once_however_often_the_record_comes(self, ledger: Ledger) -> None:
         assert ledger.reject_request(self.invalid, Code.INVALID_REQUEST, NOON)
         assert not ledger.reject_request(self.invalid, Code.INVALID_REQUEST, NOON + MINUTE)
 
         (kept,) = ledger.rejections("order-17")
         assert kept["problems"] == [{"field": "to[3]", "problem": "too short"}]
 
-    def test_a_rejected_request_does_not_hold_its_id(self, ledger):
+    def test_a_rejected_request_does_not_hold_its_id(self, ledger: Ledger) -> None:
         ledger.reject_request(self.invalid, Code.INVALID_REQUEST, NOON)
 
         assert isinstance(ledger.save(claimed(of_request("order-17"))), Saved)
@@ -165,23 +173,26 @@ class TestRejectedRequests:
 class TestReferences:
     """The report and the answer of the send meet, whichever is first."""
 
-    def test_a_report_after_the_answer_finds_the_message(self, ledger):
+    def test_a_report_after_the_answer_finds_the_message(self, ledger: Ledger) -> None:
         assert ledger.link("plainline", "77", message()) == []
 
         found = ledger.find("plainline", "77", "+886912345678", "callback#plainline#a", NOON)
 
         assert found == message().message_id
 
-    def test_a_report_before_the_answer_leaves_word(self, ledger):
+    def test_a_report_before_the_answer_leaves_word(self, ledger: Ledger) -> None:
         assert ledger.find("plainline", "77", "+886912345678", "callback#plainline#a", NOON) is None
         assert ledger.find("plainline", "77", "+886912345678", "callback#plainline#b", NOON) is None
 
         assert ledger.link("plainline", "77", message()) == ["callback#plainline#a", "callback#plainline#b"]
 
     @pytest.mark.parametrize(
-        "stranger", [("castello", "77", "+886912345678"), ("plainline", "78", "+886912345678"), ("plainline", "77", "+1")]
+        "stranger",
+        [("castello", "77", "+886912345678"), ("plainline", "78", "+886912345678"), ("plainline", "77", "+1")],
     )
-    def test_another_provider_reference_or_number_is_another_message(self, ledger, stranger):
+    def test_another_provider_reference_or_number_is_another_message(
+        self, ledger: Ledger, stranger: tuple[str, str, str]
+    ) -> None:
         ledger.link("plainline", "77", message())
 
         assert ledger.find(*stranger, "callback#x", NOON) is None
@@ -190,12 +201,12 @@ class TestReferences:
 class TestCallbacks:
     raw = Callback("GET", "abc-0", "smsresp=%7B%22a%22", b"\xb4\xfa\x00", "text/html")
 
-    def test_a_callback_is_kept_byte_for_byte(self, ledger):
+    def test_a_callback_is_kept_byte_for_byte(self, ledger: Ledger) -> None:
         key = ledger.keep_callback("plainline", self.raw, NOON)
 
         assert ledger.callback(key) == self.raw
 
-    def test_the_same_bytes_are_kept_once_and_others_apart(self, ledger):
+    def test_the_same_bytes_are_kept_once_and_others_apart(self, ledger: Ledger) -> None:
         key = ledger.keep_callback("plainline", self.raw, NOON)
 
         assert ledger.keep_callback("plainline", self.raw, NOON + MINUTE) == key
@@ -204,7 +215,7 @@ class TestCallbacks:
 
 
 class TestReplies:
-    def test_a_reply_is_kept_once_and_found_by_its_number(self, ledger):
+    def test_a_reply_is_kept_once_and_found_by_its_number(self, ledger: Ledger) -> None:
         reply = Reply("plainline", "12345:221831", "+886911222333", "台灣簡訊")
 
         assert ledger.keep_reply(reply, None, None, "none", NOON)
@@ -214,18 +225,20 @@ class TestReplies:
 
 
 class TestProviderState:
-    def test_only_one_of_two_writers_who_saw_the_same_wins(self, ledger):
+    def test_only_one_of_two_writers_who_saw_the_same_wins(self, ledger: Ledger) -> None:
         assert ledger.set_provider_state("plainline", "credit", {"credit": Decimal(5)}, 0)
         assert not ledger.set_provider_state("plainline", "credit", {"credit": Decimal(6)}, 0)
         assert ledger.set_provider_state("plainline", "credit", {"credit": Decimal(7)}, 1)
 
-        state = ledger.provider_state("plainline", "credit")
+        state = ledger.provider_state("plainline", "credit") or {}
         assert state["credit"] == 7
         assert state["version"] == 2
 
 
-def test_trouble_of_the_table_is_raised_and_not_mistaken_for_a_lost_race(ledger, dynamodb, monkeypatch):
-    def throttled(**_: Any):
+def test_trouble_of_the_table_is_raised_and_not_mistaken_for_a_lost_race(
+    ledger: Ledger, dynamodb: DynamoDBClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def throttled(**_: Any) -> None:
         raise ClientError({"Error": {"Code": "ProvisionedThroughputExceededException"}}, "PutItem")
 
     monkeypatch.setattr(dynamodb, "put_item", throttled)
@@ -234,13 +247,7 @@ def test_trouble_of_the_table_is_raised_and_not_mistaken_for_a_lost_race(ledger,
         ledger.save(claimed())
 
 
-def _accepted():
-    from smsgate.outcomes import Accepted
-
-    return Accepted("77")
-
-
-def test_the_ledger_writes_to_the_table_it_was_given(dynamodb):
+def test_the_ledger_writes_to_the_table_it_was_given(dynamodb: DynamoDBClient) -> None:
     Ledger(dynamodb, TABLE, timedelta(days=1)).save(claimed())
 
     assert dynamodb.scan(TableName=TABLE)["Count"] == 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
@@ -9,12 +10,12 @@ from decimal import Decimal
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from smsgate import lifecycle
 from smsgate.messages import Kind, Message, OnDoubt, Report
-from smsgate.outcomes import Accepted, MaybeSent, NotSent, Refused
+from smsgate.outcomes import Accepted, MaybeSent, NotSent, Outcome, Refused
 from smsgate.reasons import Code, Reason
 from smsgate.status import Status
-
 from tests.gateway.examples import MINUTE, NOON, SECOND, UNTIL, WATCH, message
 
 NO_REPLY = MaybeSent(Reason(Code.NO_REPLY))
@@ -44,7 +45,7 @@ def delivered(of: Message, time: str = "20261120120005") -> Message:
 
 
 class TestClaiming:
-    def test_a_new_message_is_accepted_and_sending_in_one_step(self):
+    def test_a_new_message_is_accepted_and_sending_in_one_step(self) -> None:
         sending = claimed()
 
         assert statuses(sending) == [(None, Status.ACCEPTED), (Status.ACCEPTED, Status.SENDING)]
@@ -54,10 +55,10 @@ class TestClaiming:
         assert [attempt.outcome for attempt in sending.attempts] == ["calling"]
 
     @pytest.mark.parametrize("taken", [claimed(), sent(), delivered(sent())])
-    def test_what_somebody_has_claimed_or_sent_cannot_be_claimed(self, taken):
+    def test_what_somebody_has_claimed_or_sent_cannot_be_claimed(self, taken: Message) -> None:
         assert lifecycle.claim(taken, "castello", NOON, UNTIL) is taken
 
-    def test_the_route_is_in_the_timeline_with_who_was_passed_over_and_why(self):
+    def test_the_route_is_in_the_timeline_with_who_was_passed_over_and_why(self) -> None:
         sending = lifecycle.claim(message(), "plainline", NOON, UNTIL, 1, Decimal(1), (("castello", "suspended"),))
 
         (route,) = [moment for moment in sending.timeline if moment.kind is Kind.ROUTE]
@@ -65,7 +66,7 @@ class TestClaiming:
 
 
 class TestSettling:
-    def test_accepted_is_sent_with_its_reference_and_a_first_check(self):
+    def test_accepted_is_sent_with_its_reference_and_a_first_check(self) -> None:
         message = sent()
 
         assert message.status is Status.SENT
@@ -73,27 +74,27 @@ class TestSettling:
         assert message.claim is None
         assert message.due_at == NOON + SECOND + MINUTE
 
-    def test_accepted_for_later_is_scheduled_and_first_asked_about_after_its_time(self):
+    def test_accepted_for_later_is_scheduled_and_first_asked_about_after_its_time(self) -> None:
         message = sent(send_at=NOON + timedelta(hours=2))
 
         assert message.status is Status.SCHEDULED
         assert message.due_at == NOON + timedelta(hours=2) + MINUTE
 
-    def test_refused_is_rejected_with_the_providers_code(self):
+    def test_refused_is_rejected_with_the_providers_code(self) -> None:
         message = lifecycle.settle(claimed(), 1, NO_SUCH_NUMBER, NOON, WATCH)
 
         assert message.status is Status.REJECTED
         assert message.reason == NO_SUCH_NUMBER.reason
         assert message.due_at is None
 
-    def test_maybe_sent_is_doubtful_and_final(self):
+    def test_maybe_sent_is_doubtful_and_final(self) -> None:
         message = lifecycle.settle(claimed(), 1, NO_REPLY, NOON, WATCH)
 
         assert message.status is Status.DOUBTFUL
         assert message.status.is_final
         assert message.due_at is None
 
-    def test_maybe_sent_waits_to_be_sent_again_where_the_publisher_prefers_that_and_not_for_ever(self):
+    def test_maybe_sent_waits_to_be_sent_again_where_the_publisher_prefers_that_and_not_for_ever(self) -> None:
         message = claimed(on_doubt=OnDoubt.RESEND)
         outcomes = []
         for attempt in range(1, 5):
@@ -103,14 +104,14 @@ class TestSettling:
 
         assert outcomes == [Status.ACCEPTED] * lifecycle.RESENDS + [Status.DOUBTFUL] * 2
 
-    def test_a_private_text_is_gone_once_submitted(self):
+    def test_a_private_text_is_gone_once_submitted(self) -> None:
         assert sent(private=True).text is None
         assert sent().text == message().text
 
-    def test_a_private_text_is_gone_once_refused(self):
+    def test_a_private_text_is_gone_once_refused(self) -> None:
         assert lifecycle.settle(claimed(private=True), 1, NO_SUCH_NUMBER, NOON, WATCH).text is None
 
-    def test_not_sent_waits_with_its_reason_and_the_time_of_the_next_try(self):
+    def test_not_sent_waits_with_its_reason_and_the_time_of_the_next_try(self) -> None:
         message = lifecycle.release(claimed(), 1, UNREACHABLE, NOON, NOON + MINUTE)
 
         assert message.status is Status.ACCEPTED
@@ -118,15 +119,18 @@ class TestSettling:
         assert message.next_attempt_at == message.due_at == NOON + MINUTE
         assert message.claim is None
 
-    def test_failing_over_is_a_new_attempt_without_a_change_of_status(self):
+    def test_failing_over_is_a_new_attempt_without_a_change_of_status(self) -> None:
         message = lifecycle.call_next(claimed(), 1, UNREACHABLE, "castello", NOON, UNTIL)
 
         assert message.status is Status.SENDING
         assert message.provider == "castello"
-        assert [(a.provider, a.outcome) for a in message.attempts] == [("plainline", "not_sent"), ("castello", "calling")]
+        assert [(a.provider, a.outcome) for a in message.attempts] == [
+            ("plainline", "not_sent"),
+            ("castello", "calling"),
+        ]
         assert len(statuses(message)) == 2
 
-    def test_an_outcome_of_an_attempt_that_was_followed_by_another_moves_nothing(self):
+    def test_an_outcome_of_an_attempt_that_was_followed_by_another_moves_nothing(self) -> None:
         second = lifecycle.call_next(claimed(), 1, UNREACHABLE, "castello", NOON, UNTIL)
 
         for outcome in (NO_REPLY, NO_SUCH_NUMBER):
@@ -135,18 +139,18 @@ class TestSettling:
 
 
 class TestLostWorkers:
-    def test_a_claim_that_ran_out_is_doubtful(self):
+    def test_a_claim_that_ran_out_is_doubtful(self) -> None:
         message = lifecycle.lapse(claimed(), UNTIL)
 
         assert message.status is Status.DOUBTFUL
         assert message.attempts[-1].outcome == "maybe_sent"
 
-    def test_a_claim_that_holds_is_left_alone(self):
+    def test_a_claim_that_holds_is_left_alone(self) -> None:
         sending = claimed()
 
         assert lifecycle.lapse(sending, UNTIL - SECOND) is sending
 
-    def test_the_outcome_of_a_worker_that_was_only_slow_is_evidence(self):
+    def test_the_outcome_of_a_worker_that_was_only_slow_is_evidence(self) -> None:
         lapsed = lifecycle.lapse(claimed(), UNTIL)
 
         revised = lifecycle.settle(lapsed, 1, TAKEN, UNTIL + SECOND, WATCH)
@@ -155,7 +159,7 @@ class TestLostWorkers:
         assert revised.timeline[-1].revised
         assert lifecycle.settle(lapsed, 1, NO_SUCH_NUMBER, UNTIL, WATCH).status is Status.REJECTED
 
-    def test_a_report_settles_the_doubt(self):
+    def test_a_report_settles_the_doubt(self) -> None:
         message = delivered(lifecycle.lapse(claimed(), UNTIL))
 
         assert message.status is Status.DELIVERED
@@ -164,13 +168,13 @@ class TestLostWorkers:
 
 
 class TestReports:
-    def test_a_report_ends_a_message_and_its_watch(self):
+    def test_a_report_ends_a_message_and_its_watch(self) -> None:
         message = delivered(sent())
 
         assert message.status is Status.DELIVERED
         assert message.due_at is None
 
-    def test_a_report_before_the_answer_of_the_send_is_kept_and_the_answer_does_not_undo_it(self):
+    def test_a_report_before_the_answer_of_the_send_is_kept_and_the_answer_does_not_undo_it(self) -> None:
         early = delivered(claimed())
 
         settled = lifecycle.settle(early, 1, replace(TAKEN, points=Decimal(2)), NOON + MINUTE, WATCH)
@@ -180,19 +184,19 @@ class TestReports:
         assert settled.points == 2
         assert settled.attempts[0].outcome == "accepted"
 
-    def test_the_same_report_again_changes_nothing(self):
+    def test_the_same_report_again_changes_nothing(self) -> None:
         message = delivered(sent())
 
         assert delivered(message) is message
 
-    def test_an_earlier_status_that_comes_later_is_kept_in_the_timeline_only(self):
+    def test_an_earlier_status_that_comes_later_is_kept_in_the_timeline_only(self) -> None:
         message = lifecycle.report(delivered(sent()), told(Status.SENT), NOON + MINUTE, WATCH)
 
         assert message.status is Status.DELIVERED
         assert message.timeline[-1].kind is Kind.REPORT
         assert dict(message.timeline[-1].data)["applied"] == "no"
 
-    def test_of_two_contradicting_reports_the_one_with_the_later_provider_time_counts(self):
+    def test_of_two_contradicting_reports_the_one_with_the_later_provider_time_counts(self) -> None:
         message = delivered(sent(), "20261120120005")
 
         same_time = lifecycle.report(message, told(Status.UNDELIVERED, "20261120120005"), NOON, WATCH)
@@ -202,25 +206,25 @@ class TestReports:
         assert later.status is Status.UNDELIVERED
         assert later.timeline[-1].revised
 
-    def test_an_unlisted_code_is_kept_and_changes_nothing(self):
+    def test_an_unlisted_code_is_kept_and_changes_nothing(self) -> None:
         message = lifecycle.report(sent(), told(None), NOON, WATCH)
 
         assert message.status is Status.SENT
         assert dict(message.timeline[-1].data)["status"] == "unlisted"
 
     @pytest.mark.parametrize("stranger", [{"provider_ref": "999"}, {"to": "+886900000000"}])
-    def test_a_report_of_another_reference_or_number_moves_nothing(self, stranger):
+    def test_a_report_of_another_reference_or_number_moves_nothing(self, stranger: dict[str, str]) -> None:
         message = lifecycle.report(sent(), told(Status.UNDELIVERED, **stranger), NOON, WATCH)
 
         assert message.status is Status.SENT
         assert message.provider_ref == "222160591"
 
-    def test_a_report_of_a_message_nobody_tried_to_send_moves_nothing(self):
+    def test_a_report_of_a_message_nobody_tried_to_send_moves_nothing(self) -> None:
         accepted = lifecycle.accept(message(), NOON)
 
         assert lifecycle.report(accepted, told(Status.DELIVERED), NOON, WATCH).status is Status.ACCEPTED
 
-    def test_the_timeline_keeps_no_more_reports_than_an_item_can_hold_and_the_last_still_counts(self):
+    def test_the_timeline_keeps_no_more_reports_than_an_item_can_hold_and_the_last_still_counts(self) -> None:
         message = sent()
         for second in range(lifecycle.REPORTS_KEPT + 20):
             message = lifecycle.report(message, told(Status.SENT, f"202611201201{second:02}"), NOON, WATCH)
@@ -231,7 +235,7 @@ class TestReports:
 
 
 class TestWaiting:
-    def test_parking_tells_until_when_and_why_once_for_the_same_reason(self):
+    def test_parking_tells_until_when_and_why_once_for_the_same_reason(self) -> None:
         reason = Reason(Code.CREDIT_EXHAUSTED)
         parked = lifecycle.park(message(), reason, NOON, NOON + MINUTE)
 
@@ -241,18 +245,18 @@ class TestWaiting:
         assert again.reason == reason
         assert len(again.timeline) == len(parked.timeline)
 
-    def test_valid_for_counts_from_acceptance_and_ends_what_waits(self):
+    def test_valid_for_counts_from_acceptance_and_ends_what_waits(self) -> None:
         parked = lifecycle.park(message(valid_for=60), Reason(Code.CREDIT_EXHAUSTED), NOON, NOON + MINUTE)
 
         assert lifecycle.expire(parked, NOON + 59 * SECOND) is parked
         assert lifecycle.expire(parked, NOON + 60 * SECOND).status is Status.EXPIRED
 
-    def test_valid_for_does_not_end_what_a_provider_has(self):
+    def test_valid_for_does_not_end_what_a_provider_has(self) -> None:
         taken = sent(valid_for=1)
 
         assert lifecycle.expire(taken, NOON + MINUTE) is taken
 
-    def test_what_waits_longer_than_we_watch_is_given_up(self):
+    def test_what_waits_longer_than_we_watch_is_given_up(self) -> None:
         parked = lifecycle.park(message(), Reason(Code.CREDIT_EXHAUSTED), NOON, NOON + MINUTE)
 
         assert lifecycle.give_up(parked, NOON + WATCH.length - SECOND, WATCH) is parked
@@ -260,13 +264,13 @@ class TestWaiting:
         assert given_up.status is Status.FAILED
         assert given_up.reason == Reason(Code.CREDIT_EXHAUSTED)
 
-    def test_what_nobody_reported_is_unconfirmed_after_the_watch(self):
+    def test_what_nobody_reported_is_unconfirmed_after_the_watch(self) -> None:
         taken = sent()
 
         assert lifecycle.unconfirm(taken, NOON + WATCH.length - SECOND, WATCH) is taken
         assert lifecycle.unconfirm(taken, NOON + WATCH.length, WATCH).status is Status.UNCONFIRMED
 
-    def test_checks_follow_the_schedule_and_then_its_last_step(self):
+    def test_checks_follow_the_schedule_and_then_its_last_step(self) -> None:
         message = sent()
         gaps = []
         for _ in range(4):
@@ -283,20 +287,22 @@ class TestCanceling:
     @pytest.mark.parametrize(
         "open_message", [lifecycle.accept(message(), NOON), sent(send_at=NOON + timedelta(hours=1))]
     )
-    def test_what_waits_or_is_scheduled_can_be_canceled(self, open_message):
+    def test_what_waits_or_is_scheduled_can_be_canceled(self, open_message: Message) -> None:
         assert lifecycle.cancel(open_message, NOON).status is Status.CANCELED
 
     @pytest.mark.parametrize("too_late", [claimed(), sent(), delivered(sent())])
-    def test_nothing_else_can(self, too_late):
+    def test_nothing_else_can(self, too_late: Message) -> None:
         assert lifecycle.cancel(too_late, NOON) is too_late
 
+
+Step = Callable[[Message], Message]
 
 REPORTS = st.builds(
     told,
     st.sampled_from([None, Status.SCHEDULED, Status.SENT, Status.DELIVERED, Status.UNDELIVERED, Status.EXPIRED]),
     st.sampled_from([None, "20261120120005", "20261120120006"]),
 )
-OUTCOMES = st.sampled_from([TAKEN, NO_REPLY, NO_SUCH_NUMBER])
+OUTCOMES: st.SearchStrategy[Outcome] = st.sampled_from([TAKEN, NO_REPLY, NO_SUCH_NUMBER])
 STEPS = st.lists(
     st.one_of(
         REPORTS.map(lambda r: lambda m: lifecycle.report(m, r, NOON, WATCH)),
@@ -316,7 +322,9 @@ STEPS = st.lists(
 
 
 @given(STEPS, st.sampled_from(OnDoubt))
-def test_no_sequence_of_steps_goes_back_from_a_final_status_or_sends_what_may_have_gone_out(steps, on_doubt):
+def test_no_sequence_of_steps_goes_back_from_a_final_status_or_sends_what_may_have_gone_out(
+    steps: list[Step], on_doubt: OnDoubt
+) -> None:
     now = lifecycle.accept(message(on_doubt=on_doubt), NOON)
     for step in steps:
         before, now = now, step(now)

@@ -1,4 +1,4 @@
-"""What publishers and operators may ask over HTTP (contract section 4): each question a method, each answer a status and JSON."""
+"""What publishers and operators may ask over HTTP, a method a question; status and JSON in answer."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ class Api:
 
     # Sending
 
-    def post(self, body: str, lane: str | None) -> Answer:
+    def post(self, body: bytes, lane: str | None) -> Answer:
         """Store every message, then queue their wake-ups: what was answered 202 is in the ledger."""
         now = self._clock()
         try:
@@ -101,11 +101,15 @@ class Api:
         first, *rest = request.messages()
         # The first message stands for the request: should another content have its id, nothing else is written.
         if not self._store(first, now):
-            return _invalid([Problem("id", "this id was used for a request of other content; give each request its own")])
+            return _invalid(
+                [Problem("id", "this id was used for a request of other content; give each request its own")]
+            )
         with ThreadPoolExecutor(WORKERS) as pool:
             stored = list(pool.map(lambda message: self._store(message, now), rest))
         if not all(stored):
-            return _invalid([Problem("id", "this id was used for a request of other content; give each request its own")])
+            return _invalid(
+                [Problem("id", "this id was used for a request of other content; give each request its own")]
+            )
         messages = request.in_order
         wake(self._sqs, self._queues[first.lane], [message.message_id for message in messages])
         telemetry.count("RequestPosted")
@@ -279,7 +283,7 @@ def _lane(word: str | None) -> Lane:
         return Lane.URGENT
     if word == "bulk":
         return Lane.BULK
-    raise InvalidRequest(None, (Problem("lane", "say ?lane=bulk for campaigns, or leave it out"),))
+    raise InvalidRequest("", (Problem("lane", "say ?lane=bulk for campaigns, or leave it out"),))
 
 
 def _cancel_answer(results: Iterable[_Canceled | _NotCanceled]) -> Answer:
@@ -341,5 +345,3 @@ def _open_cursor(cursor: str, to: str) -> dict[str, str]:
     if not all(isinstance(value, str) for value in key.values()):
         raise ValueError("not a cursor")
     return key
-
-

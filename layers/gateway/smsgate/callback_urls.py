@@ -1,8 +1,9 @@
 """The addresses we give to providers, and the check of those they call.
 
-An account's URL carries the account's token. A message's URL carries a token that is good for that message alone: a MAC
-of provider and message id under the account's token. So whoever reads one message's URL can neither call for another
-message nor learn the account's token, and both rotate together, the previous token staying good as long as it is listed.
+An account's URL carries the account's token. A message's URL carries a token that is good for that message alone: a
+MAC of provider and message id under the account's token. So whoever reads one message's URL can neither call for
+another message nor learn the account's token, and both rotate together, the previous token staying good as long as it
+is listed.
 """
 
 from __future__ import annotations
@@ -41,5 +42,7 @@ def _message_url(callbacks: Callbacks, kind: str, provider: str, message_id: str
 
 
 def _message_token(token: str, kind: str, provider: str, message_id: str) -> str:
-    mac = hmac.new(token.encode(), f"{kind}/{provider}/{message_id}".encode("utf-8", "surrogatepass"), hashlib.sha256).digest()
+    mac = hmac.new(
+        token.encode(), f"{kind}/{provider}/{message_id}".encode("utf-8", "surrogatepass"), hashlib.sha256
+    ).digest()
     return base64.urlsafe_b64encode(mac[:24]).decode()

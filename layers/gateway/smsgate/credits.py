@@ -1,4 +1,4 @@
-"""What is left on each account: measured on a schedule, an alert once per crossing of the threshold, and when it recovers."""
+"""What is left on each account: measured on a schedule; told once when it falls too low and once when it recovers."""
 
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
 """Messages to a provider and what came of it into the ledger: route, claim, call once, record.
 
-The order is the promise. A message is claimed before the wire and nobody calls for it without that claim; what the call
-came to is recorded after; whatever is lost in between is found as a claim that ran out, and is doubtful, never sent again.
+The order is the promise. A message is claimed before the wire and nobody calls for it without that claim; what the
+call came to is recorded after; what is lost in between is found as a claim that ran out, and is doubtful, never sent
+again.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 
 from smsgate import lifecycle, telemetry
 from smsgate.accounts import Accounts
@@ -102,7 +104,7 @@ class Dispatcher:
                     unfinished.update(message.message_id for message in messages[start:])
                     break
                 claimed: list[Claimed] = []
-                for message, result in zip(batch, pool.map(lambda m: self._claim(m, obstacles), batch), strict=True):
+                for message, result in zip(batch, pool.map(partial(self._claim, obstacles), batch), strict=True):
                     if isinstance(result, Claimed):
                         claimed.append(result)
                     elif isinstance(result, IdReused):
@@ -141,7 +143,7 @@ class Dispatcher:
                 found[key] = obstacle
         return found
 
-    def _claim(self, message: Message, obstacles: Mapping[str, Obstacle]) -> Claimed | IdReused | bool:
+    def _claim(self, obstacles: Mapping[str, Obstacle], message: Message) -> Claimed | IdReused | bool:
         """Claimed, or True where nothing is left to do now, or False where a redelivery must look again."""
         try:
             return self._claim_or_settle(message, obstacles)
@@ -248,8 +250,14 @@ class Dispatcher:
             callbacks = self._secrets.callbacks()
         except SecretUnreadable as error:
             self._log.error("secret unreadable", extra={"provider": key, "problem": str(error)})
-            return (NotSent(Reason(Code.BAD_CREDENTIALS, provider_text="a secret is missing or not valid")),) * len(messages), ""
-        urls = tuple(receipt_url(callbacks, key, message.message_id) for message in messages) if callbacks.public_url else ()
+            return (NotSent(Reason(Code.BAD_CREDENTIALS, provider_text="a secret is missing or not valid")),) * len(
+                messages
+            ), ""
+        urls = (
+            tuple(receipt_url(callbacks, key, message.message_id) for message in messages)
+            if callbacks.public_url
+            else ()
+        )
         dispatch = Dispatch(key, tuple(messages), now, urls)
         try:
             outcomes = provider.send(dispatch, self._exchange())

@@ -189,7 +189,7 @@ class Ledger:
 
     def keep_callback(self, provider: str, callback: Callback, now: datetime) -> str:
         """Store a callback as it came, before anybody tries to understand it. The same bytes are stored once."""
-        raw = "\n".join((callback.method, callback.path, callback.query)).encode() + b"\n" + callback.body
+        raw = f"{callback.method}\n{callback.path}\n{callback.query}\n".encode() + callback.body
         key = f"callback#{provider}#{hashlib.sha256(raw).hexdigest()[:40]}"
         self._create(
             {
@@ -221,7 +221,9 @@ class Ledger:
 
     # Replies
 
-    def keep_reply(self, reply: Reply, message_id: str | None, request_id: str | None, match: str, now: datetime) -> bool:
+    def keep_reply(
+        self, reply: Reply, message_id: str | None, request_id: str | None, match: str, now: datetime
+    ) -> bool:
         """Store a reply once, however often it comes; False where it was here."""
         return self._create(
             {

@@ -93,7 +93,9 @@ def call_next(
     if not _is_latest_call(message, attempt):
         return message
     noted = _note_outcome(message, attempt, outcome)
-    routed = Moment(now, Kind.ROUTE, reason=outcome.reason, data=(("instead_of", message.provider or ""), ("provider", provider)))
+    routed = Moment(
+        now, Kind.ROUTE, reason=outcome.reason, data=(("instead_of", message.provider or ""), ("provider", provider))
+    )
     return _call(replace(noted, timeline=(*noted.timeline, routed)), provider, now, until)
 
 
@@ -158,7 +160,9 @@ def cancel(message: Message, now: datetime, points: Decimal | None = None) -> Me
     if message.status not in (Status.ACCEPTED, Status.SCHEDULED):
         return message
     data = (("points_returned", str(points)),) if points is not None else ()
-    noted = replace(message, timeline=(*message.timeline, Moment(now, Kind.NOTE, data=(("canceled", "by the publisher"), *data))))
+    noted = replace(
+        message, timeline=(*message.timeline, Moment(now, Kind.NOTE, data=(("canceled", "by the publisher"), *data)))
+    )
     return _finish(_move(noted, Status.CANCELED, now, Reason(Code.CANCELED)))
 
 
@@ -167,14 +171,20 @@ def report(message: Message, told: Report, now: datetime, watch: Watch) -> Messa
     if _is_known(message, told):
         return message
     ours = _speaks_of(message, told)
-    moves = ours and told.status is not None and report_moves(message.status, told.status, is_later=_is_later(message, told))
+    moves = (
+        ours
+        and told.status is not None
+        and report_moves(message.status, told.status, is_later=_is_later(message, told))
+    )
     noted = _note_report(message, told, now, applied=moves or (ours and told.status is message.status))
     if ours and noted.provider_ref is None and told.provider_ref:
         noted = replace(noted, provider_ref=told.provider_ref)
     if not moves or told.status is None:
         return noted
     moved = _move(noted, told.status, now, told.reason)
-    moved = replace(moved, reported_at=told.provider_time, points=told.points if told.points is not None else moved.points)
+    moved = replace(
+        moved, reported_at=told.provider_time, points=told.points if told.points is not None else moved.points
+    )
     if moved.status.is_final:
         return _finish(moved)
     return replace(moved, claim=None, next_attempt_at=None, due_at=watch.next_check(message.checks, now))

@@ -1,7 +1,7 @@
 """Delivery reports by callback: checked by the token in the path, stored raw, understood, acknowledged.
 
-Whoever is told the exact bytes of an acknowledgement never calls again, so they are sent only when what came lies in the
-ledger and has been applied; where the store fails the provider is answered 503 and keeps what it had to say.
+Whoever is told the exact bytes of an acknowledgement never calls again, so they are sent only when what came lies in
+the ledger and has been applied; where the store fails the provider is answered 503 and keeps what it had to say.
 """
 
 from __future__ import annotations
@@ -63,9 +63,7 @@ class Receipts:
             self._ledger.mark_callback(key, problem)
         return provider.acknowledge(callback)
 
-    def _understand(
-        self, provider: type[ReadsReceipts], provider_key: str, callback: Callback, key: str
-    ) -> str | None:
+    def _understand(self, provider: type[ReadsReceipts], provider_key: str, callback: Callback, key: str) -> str | None:
         """Apply what can be understood; gives what could not be."""
         try:
             reports = provider.read_receipts(callback)

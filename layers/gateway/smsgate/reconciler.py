@@ -1,4 +1,4 @@
-"""What nobody called about: parked messages, workers that were lost, reports that never came, replies that must be fetched.
+"""What nobody called about: parked messages, lost workers, reports that never came, replies that must be fetched.
 
 Run by a schedule. Due work is found through a sparse index, the longest overdue first; each piece is taken by a write
 that only one run can win, so two runs at once ask once, and a run that is killed leaves the rest due for the next.
@@ -11,7 +11,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, TypeVar
 
 from smsgate import lifecycle, telemetry
 from smsgate.accounts import Accounts
@@ -32,11 +33,13 @@ from smsgate.wire import HttpExchange
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
 
+Ability = TypeVar("Ability")
+
 WORKERS = 16
 _PAGE = 200
 
 _WAKE_AGAIN = timedelta(minutes=10)
-"""Should a wake-up be lost, the message is woken again: longer than the queue holds a record back from other workers."""
+"""Should a wake-up be lost, the message is woken again: longer than a queue holds a record back from other workers."""
 
 _YESTERDAY_UNTIL = timedelta(minutes=30)
 """Replies of the last minutes before midnight are still asked for in the first half hour of the next day."""
@@ -153,7 +156,9 @@ class Reconciler:
         provider = self._offers.get(message.provider or "")
         return provider is not None and issubclass(provider, Queries) and message.provider_ref is not None
 
-    def _ask_all(self, pool: ThreadPoolExecutor, messages: Sequence[Message], time_left: Callable[[], timedelta]) -> None:
+    def _ask_all(
+        self, pool: ThreadPoolExecutor, messages: Sequence[Message], time_left: Callable[[], timedelta]
+    ) -> None:
         questions: dict[str, list[_Question]] = defaultdict(list)
         for message in messages:
             if self._can_ask(message):
@@ -161,15 +166,17 @@ class Reconciler:
                 ask = Ask(ref, message.to, submitted_at=message.send_at or message.attempts[-1].at)
                 questions[message.provider or ""].append(_Question(message, ask))
         for key, asked in questions.items():
-            provider = self._usable(key)
-            if not isinstance(provider, Queries):
+            provider = self._usable(key, Queries)  # type: ignore[type-abstract]
+            if provider is None:
                 continue
             size = provider.asks_per_call
             batches = [asked[start : start + size] for start in range(0, len(asked), size)]
-            for _ in pool.map(lambda batch, p=provider, k=key: self._ask(k, p, batch, time_left), batches):  # type: ignore[misc]
-                pass
+            # Consumed, so that an error of a worker is raised here.
+            list(pool.map(partial(self._ask, key, provider, time_left), batches))
 
-    def _ask(self, key: str, provider: Queries, questions: Sequence[_Question], time_left: Callable[[], timedelta]) -> None:
+    def _ask(
+        self, key: str, provider: Queries, time_left: Callable[[], timedelta], questions: Sequence[_Question]
+    ) -> None:
         if time_left() < self._deadline:
             return  # Each is due again at its next check.
         try:
@@ -196,8 +203,8 @@ class Reconciler:
         for key, offered in self._offers.items():
             if not issubclass(offered, PollsReplies):
                 continue
-            provider = self._usable(key)
-            if not isinstance(provider, PollsReplies):
+            provider = self._usable(key, PollsReplies)  # type: ignore[type-abstract]
+            if provider is None:
                 continue
             for day in days:
                 if time_left() < self._deadline * 2:
@@ -211,12 +218,13 @@ class Reconciler:
 
     # Providers
 
-    def _usable(self, key: str) -> Provider | None:
-        """The provider, unless its credentials cannot be had or were refused: questions must not lock an account."""
+    def _usable(self, key: str, ability: type[Ability]) -> Ability | None:
+        """The provider, if it has the ability and credentials nobody refused: questions must not lock an account."""
         try:
             if self._suspensions.forbids_questions(key, self._accounts.version(key)):
                 return None
-            return self._accounts.provider(key)
+            provider = self._accounts.provider(key)
+            return provider if isinstance(provider, ability) else None
         except SecretUnreadable as error:
             self._log.error("provider secret unreadable", extra={"provider": key, "problem": str(error)})
             telemetry.count("SecretUnreadable", provider=key)
@@ -227,4 +235,3 @@ class Reconciler:
         telemetry.count("ProviderCannotSay", provider=key)
         if silence.reason.code in SUSPENDING:
             self._suspensions.suspend(key, silence.reason, self._accounts.version(key))
-

@@ -39,7 +39,7 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """`candidates` in the order to try. Without any: `waits` says until when and why, or `refused` that it is for good."""
+    """`candidates` in the order to try. Without any: `waits` says until when and why, `refused` that it is for good."""
 
     candidates: tuple[Candidate, ...]
     passed_over: tuple[tuple[str, str], ...]  # provider, why

@@ -59,7 +59,9 @@ class Secrets:
         tokens = secret.fields.get("tokens")
         public_url = secret.fields.get("public_url", "")
         if not isinstance(tokens, list) or not tokens or not all(isinstance(t, str) and t for t in tokens):
-            raise SecretUnreadable(f"{self._prefix}/callbacks: `tokens` must be a list of at least one non-empty string")
+            raise SecretUnreadable(
+                f"{self._prefix}/callbacks: `tokens` must be a list of at least one non-empty string"
+            )
         if not isinstance(public_url, str):
             raise SecretUnreadable(f"{self._prefix}/callbacks: `public_url` must be the https address of the HTTP API")
         return Callbacks(tuple(tokens), public_url.rstrip("/"))

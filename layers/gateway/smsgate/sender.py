@@ -1,7 +1,7 @@
 """Records of the two lanes: decode and check them, bring their messages to a provider, say which must come again.
 
-The queue is only a wake-up: what a record asks for is decided by what the ledger knows, so a record may come twice, late,
-or to two workers at once.
+The queue is only a wake-up: what a record asks for is decided by what the ledger knows, so a record may come twice,
+late, or to two workers at once.
 """
 
 from __future__ import annotations
@@ -57,7 +57,9 @@ class Sender:
                 work.append(_Work(record["messageId"], self._messages_of(record)))
             except Exception as error:
                 # The ledger cannot be reached: nothing is known of this record, so it comes again. The others go on.
-                self._log.error("record not taken", extra={"record_id": record["messageId"], "error": type(error).__name__})
+                self._log.error(
+                    "record not taken", extra={"record_id": record["messageId"], "error": type(error).__name__}
+                )
                 telemetry.count("RecordNotTaken")
                 failed.append(record["messageId"])
         # The same message may stand in two records of one batch.

@@ -83,7 +83,9 @@ class Settings:
     def _required(self, name: str) -> str:
         value = self._env.get(name, "")
         if not value:
-            raise KeyError(f"the environment variable {name} is not set; template.yaml sets it for functions that use it")
+            raise KeyError(
+                f"the environment variable {name} is not set; template.yaml sets it for functions that use it"
+            )
         return value
 
     def _number(self, name: str, default: int) -> int:

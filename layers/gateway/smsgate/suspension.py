@@ -1,7 +1,7 @@
 """Providers left alone for a while, for every worker at once: who is suspended, why, and when one may try again.
 
-A suspended provider is tried again by one worker at a time: the first to move `retry_at` on, once it has come. A provider
-that refused our credentials is not tried again before its secret has changed: some vendors lock the account for good.
+A suspended provider is tried again by one worker at a time: the first to move `retry_at` on, once it has come. A
+provider that refused our credentials is not tried again before its secret has changed: some vendors lock the account.
 """
 
 from __future__ import annotations
@@ -69,10 +69,7 @@ class Suspensions:
         """Would asking now try credentials that were refused?"""
         known = self.read(provider)
         return bool(
-            known
-            and known.active
-            and known.reason.code in _NEEDS_NEW_SECRET
-            and known.secret_version == secret_version
+            known and known.active and known.reason.code in _NEEDS_NEW_SECRET and known.secret_version == secret_version
         )
 
     def suspend(self, provider: str, reason: Reason, secret_version: str) -> Obstacle:
@@ -94,7 +91,15 @@ class Suspensions:
             self._write(provider, known.reason, now, known.secret_version, now, active=False, seen=known.version)
 
     def _write(
-        self, provider: str, reason: Reason, since: datetime, secret_version: str, now: datetime, *, active: bool, seen: int
+        self,
+        provider: str,
+        reason: Reason,
+        since: datetime,
+        secret_version: str,
+        now: datetime,
+        *,
+        active: bool,
+        seen: int,
     ) -> bool:
         state = {
             "reason": {name: value for name, value in reason.as_json().items() if value is not None},

@@ -31,9 +31,7 @@ def message_ids(body: str) -> list[str]:
 
 def wake(sqs: SQSClient, queue_url: str, ids: Sequence[str]) -> None:
     """Queue wake-ups for messages that lie in the ledger; raises where one could not be queued."""
-    bodies = [
-        json.dumps(ids[start : start + _IDS_PER_RECORD]) for start in range(0, len(ids), _IDS_PER_RECORD)
-    ]
+    bodies = [json.dumps(ids[start : start + _IDS_PER_RECORD]) for start in range(0, len(ids), _IDS_PER_RECORD)]
     for start in range(0, len(bodies), _RECORDS_PER_CALL):
         answer = sqs.send_message_batch(
             QueueUrl=queue_url,

@@ -1,0 +1,73 @@
+"""ApiFunction: what publishers and operators ask over HTTP, by the route they asked it on."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from functools import cache
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
+from uuid import uuid4
+
+from smsgate import aws, telemetry
+from smsgate.api import Answer, Api, problem
+from smsgate.callbacks import body_of
+from smsgate.providers import PROVIDERS
+from smsgate.wiring import Wiring
+
+if TYPE_CHECKING:
+    from smsgate.wire import HttpExchange
+
+
+@cache
+def _exchange() -> HttpExchange:
+    from smstransports.http import HttpTransport
+
+    return HttpTransport(Wiring().settings.provider_deadline.total_seconds()).exchange
+
+
+@cache
+def _api() -> Api:
+    parts = Wiring()
+    return Api(
+        ledger=parts.ledger,
+        accounts=parts.accounts,
+        exchange=_exchange,
+        sqs=aws.sqs(),
+        queues=parts.queues,
+        known_providers=tuple(PROVIDERS),
+        new_id=lambda: str(uuid4()),
+        clock=parts.clock,
+    )
+
+
+_Event = Mapping[str, Any]
+
+_ROUTES: dict[str, Callable[[_Event], Answer]] = {
+    "POST /messages": lambda event: _api().post(body_of(event), _query(event, "lane")),
+    "GET /messages": lambda event: _api().messages_to(_query(event, "to"), _query(event, "cursor")),
+    "GET /messages/{message_id}": lambda event: _api().message(_path(event, "message_id")),
+    "POST /messages/{message_id}/cancel": lambda event: _api().cancel_message(_path(event, "message_id")),
+    "GET /requests/{id}": lambda event: _api().request(_path(event, "id")),
+    "POST /requests/{id}/cancel": lambda event: _api().cancel_request(_path(event, "id")),
+}
+
+
+@telemetry.flushed
+def handler(event: _Event, _context: Any) -> dict[str, Any]:
+    answer_to = _ROUTES.get(event["routeKey"])
+    answer = answer_to(event) if answer_to else problem(404, "Unknown route", "see the README for what can be asked")
+    return {
+        "statusCode": answer.status,
+        "headers": {"content-type": answer.content_type, "cache-control": "no-store"},
+        "body": json.dumps(answer.body, ensure_ascii=False),
+    }
+
+
+def _query(event: _Event, name: str) -> str | None:
+    value = (event.get("queryStringParameters") or {}).get(name)
+    return str(value) if value is not None else None
+
+
+def _path(event: _Event, name: str) -> str:
+    return unquote(str((event.get("pathParameters") or {}).get(name, "")))

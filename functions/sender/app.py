@@ -1,0 +1,58 @@
+"""SenderFunction: records of the two lanes in, the ids of those that must come again out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import timedelta
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from smsgate import telemetry
+from smsgate.dispatcher import Dispatcher
+from smsgate.providers import PROVIDERS
+from smsgate.sender import Sender
+from smsgate.wiring import Wiring
+
+if TYPE_CHECKING:
+    from smsgate.wire import HttpExchange
+
+
+@cache
+def _exchange() -> HttpExchange:
+    from smstransports.http import HttpTransport
+
+    return HttpTransport(Wiring().settings.provider_deadline.total_seconds()).exchange
+
+
+@cache
+def _sender() -> Sender:
+    parts = Wiring()
+    dispatcher = Dispatcher(
+        ledger=parts.ledger,
+        accounts=parts.accounts,
+        secrets=parts.secrets,
+        suspensions=parts.suspensions,
+        evidence=parts.evidence,
+        offers=parts.offers,
+        exchange=_exchange,
+        rules=parts.rules,
+        watch=parts.watch,
+        deadline=parts.settings.provider_deadline,
+        clock=parts.clock,
+    )
+    return Sender(
+        ledger=parts.ledger,
+        dispatcher=dispatcher,
+        known_providers=tuple(PROVIDERS),
+        bulk_queue=parts.settings.bulk_queue_url.rpartition("/")[2],
+        clock=parts.clock,
+    )
+
+
+@telemetry.flushed
+def handler(event: Mapping[str, Any], context: Any) -> dict[str, Any]:
+    def time_left() -> timedelta:
+        return timedelta(milliseconds=context.get_remaining_time_in_millis())
+
+    failed = _sender().handle(event["Records"], time_left)
+    return {"batchItemFailures": [{"itemIdentifier": record_id} for record_id in failed]}

@@ -1,0 +1,45 @@
+"""Between API Gateway's events and the callbacks of providers, byte for byte."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Mapping
+from typing import Any
+
+from smsgate.wire import Acknowledgement, Callback
+
+
+def callback_of(event: Mapping[str, Any]) -> tuple[str, str, Callback]:
+    """Provider key, token, and the callback itself, from an event of payload format 2.0.
+
+    The query is taken raw: decoding it here would destroy what is percent-encoded in another charset than UTF-8.
+    """
+    path = event.get("pathParameters") or {}
+    callback = Callback(
+        method=event["requestContext"]["http"]["method"],
+        path=path.get("proxy", ""),
+        query=event.get("rawQueryString", ""),
+        body=body_of(event),
+        content_type=(event.get("headers") or {}).get("content-type", ""),
+    )
+    return path.get("provider", ""), path.get("token", ""), callback
+
+
+def response(status: int, acknowledgement: Acknowledgement | None = None) -> dict[str, Any]:
+    known = acknowledgement or Acknowledgement()
+    return {
+        "statusCode": status,
+        "headers": {"content-type": known.content_type, "x-content-type-options": "nosniff"},
+        "body": known.body,
+    }
+
+
+def body_of(event: Mapping[str, Any]) -> bytes:
+    body = event.get("body") or ""
+    if not event.get("isBase64Encoded"):
+        return str(body).encode("utf-8", "surrogatepass")
+    try:
+        return base64.b64decode(body)
+    except binascii.Error:
+        return str(body).encode("utf-8", "surrogatepass")
