@@ -1,4 +1,4 @@
-"""Addresses out of a provider's secret: TLS unless the account says otherwise, and nothing in them but where to call."""
+"""Addresses out of a provider's secret: TLS unless the secret says otherwise, nothing in them but where to call."""
 
 from __future__ import annotations
 
