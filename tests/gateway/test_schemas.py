@@ -1,4 +1,4 @@
-"""The published schema and the checker say the same of a send request."""
+"""The published schemas: the checker says the same of a request, and events have the contract's fields."""
 
 from __future__ import annotations
 
@@ -13,10 +13,15 @@ from jsonschema import Draft202012Validator
 
 from smsgate import requests
 from smsgate.messages import Form, Lane, OnDoubt, TooLong
+from smsgate.reasons import Code, Fault, Reason
+from smsgate.status import Status
 from tests.gateway.request_samples import INVALID, NO_OBJECTS, NOW, NUMBER, PROVIDERS, VALID, right_with
 
-SCHEMA = json.loads((Path(__file__).parents[2] / "schemas" / "send-request.schema.json").read_text())
+SCHEMAS = Path(__file__).parents[2] / "schemas"
+SCHEMA = json.loads((SCHEMAS / "send-request.schema.json").read_text(encoding="utf-8"))
 VALIDATOR = Draft202012Validator(SCHEMA)
+EVENTS = json.loads((SCHEMAS / "events.schema.json").read_text(encoding="utf-8"))
+EVENT_VALIDATOR = Draft202012Validator(EVENTS)
 
 BEYOND_A_SCHEMA = (
     *("to '", "to[1] '", "to[1].number '"),  # numbering plans
@@ -46,8 +51,9 @@ def taken(payload: object) -> bool:
     return True
 
 
-def test_the_schema_is_a_schema() -> None:
-    Draft202012Validator.check_schema(SCHEMA)
+@pytest.mark.parametrize("schema", [SCHEMA, EVENTS], ids=["send-request", "events"])
+def test_a_schema_is_a_schema(schema: dict[str, Any]) -> None:
+    Draft202012Validator.check_schema(schema)
 
 
 @pytest.mark.parametrize("case", VALID)
@@ -143,3 +149,134 @@ def test_no_mixture_the_checker_takes_is_refused_by_the_schema(case: str, other:
         payload = right_with(**{**VALID[case], name: value})
         if taken(payload):
             VALIDATOR.validate(payload)
+
+
+AT = "2026-11-21T04:00:00.000000Z"
+MESSAGE_ID = f"{requests.request_hash('order-1')}-1"
+STATUS_CHANGED: dict[str, Any] = {
+    "version": "1",
+    "event_id": f"{MESSAGE_ID}.3",
+    "message_id": MESSAGE_ID,
+    "request_id": "order-1",
+    "to": NUMBER,
+    "status": "undelivered",
+    "previous": "sent",
+    "final": True,
+    "revised": False,
+    "reason": Reason(Code.HANDSET, "-60", "memory full").as_json(),
+    "provider": "plainline",
+    "provider_ref": "4711",
+    "parts": 2,
+    "points": 2.5,
+    "at": AT,
+    "label": None,
+    "context": {"order": "1"},
+}
+REJECTED_REQUEST: dict[str, Any] = STATUS_CHANGED | {
+    "message_id": None,
+    "to": None,
+    "status": "rejected",
+    "previous": None,
+    "reason": Reason(Code.INVALID_REQUEST).as_json(),
+    "provider": None,
+    "provider_ref": None,
+    "parts": None,
+    "points": None,
+    "context": {},
+    "problems": [{"field": "to[0]", "problem": "is empty"}],
+}
+REPLY: dict[str, Any] = {
+    "version": "1",
+    "event_id": "plainline-1",
+    "reply_id": "plainline-1",
+    "from": NUMBER,
+    "text": "好",
+    "at": AT,
+    "provider": "plainline",
+    "message_id": MESSAGE_ID,
+    "request_id": "order-1",
+    "match": "likely",
+}
+STRAY_REPLY: dict[str, Any] = REPLY | {"message_id": None, "request_id": None, "match": "none"}
+CREDIT: dict[str, Any] = {
+    "version": "1",
+    "event_id": "plainline.Credit Low.7",
+    "provider": "plainline",
+    "credit": 12.5,
+    "threshold": 100,
+    "at": AT,
+}
+PROVIDER: dict[str, Any] = {
+    "version": "1",
+    "event_id": "plainline.suspension.2",
+    "provider": "plainline",
+    "reason": Reason(Code.BAD_CREDENTIALS, "-101").as_json(),
+    "at": AT,
+}
+DETAILS = [
+    ("Message Status Changed", STATUS_CHANGED),
+    ("Message Status Changed", REJECTED_REQUEST),
+    ("Reply Received", REPLY),
+    ("Reply Received", STRAY_REPLY),
+    ("Credit Measured", CREDIT),
+    ("Credit Low", CREDIT),
+    ("Credit Recovered", CREDIT),
+    ("Provider Suspended", PROVIDER),
+    ("Provider Resumed", PROVIDER),
+]
+
+
+def event(detail_type: str, detail: dict[str, Any]) -> dict[str, Any]:
+    return {"source": "smsgate", "detail-type": detail_type, "detail": detail}
+
+
+@pytest.mark.parametrize(("detail_type", "detail"), DETAILS)
+def test_an_event_with_every_field_fits_and_one_without_any_of_them_does_not(
+    detail_type: str, detail: dict[str, Any]
+) -> None:
+    lacking = [{name: detail[name] for name in detail if name != lost} for lost in detail]
+
+    EVENT_VALIDATOR.validate(event(detail_type, detail))
+    assert not any(EVENT_VALIDATOR.is_valid(event(detail_type, each)) for each in lacking)
+
+
+@pytest.mark.parametrize(
+    ("detail_type", "detail"),
+    [
+        ("Message Sent", STATUS_CHANGED),
+        ("Reply Received", STATUS_CHANGED),
+        ("Message Status Changed", STATUS_CHANGED | {"status": "received"}),
+        ("Message Status Changed", STATUS_CHANGED | {"status": None}),
+        ("Message Status Changed", STATUS_CHANGED | {"to": "0912345678"}),
+        ("Message Status Changed", STATUS_CHANGED | {"to": None}),
+        ("Message Status Changed", STATUS_CHANGED | {"message_id": None}),
+        ("Message Status Changed", STATUS_CHANGED | {"message_id": "order-1-1"}),
+        ("Message Status Changed", STATUS_CHANGED | {"reason": {"code": "handset"}}),
+        ("Message Status Changed", STATUS_CHANGED | {"reason": Reason(Code.HANDSET).as_json() | {"code": "-60"}}),
+        ("Message Status Changed", STATUS_CHANGED | {"points": "2.5"}),
+        ("Message Status Changed", STATUS_CHANGED | {"at": "2026-11-21 12:00:00"}),
+        ("Message Status Changed", STATUS_CHANGED | {"context": {"order": 1}}),
+        ("Message Status Changed", REJECTED_REQUEST | {"status": "failed"}),
+        ("Message Status Changed", REJECTED_REQUEST | {"problems": []}),
+        ("Message Status Changed", REJECTED_REQUEST | {"to": NUMBER}),
+        ("Reply Received", REPLY | {"match": "sure"}),
+        ("Reply Received", REPLY | {"match": "none"}),
+        ("Reply Received", STRAY_REPLY | {"match": "exact"}),
+        ("Credit Low", CREDIT | {"credit": "12.5"}),
+        ("Provider Suspended", PROVIDER | {"reason": "bad_credentials"}),
+    ],
+)
+def test_an_event_that_says_something_else_does_not_fit(detail_type: str, detail: dict[str, Any]) -> None:
+    assert not EVENT_VALIDATOR.is_valid(event(detail_type, detail))
+
+
+def test_an_event_may_grow_fields() -> None:
+    EVENT_VALIDATOR.validate(event("Message Status Changed", STATUS_CHANGED | {"weather": "fair"}))
+
+
+def test_events_have_the_words_the_gateway_has() -> None:
+    definitions = EVENTS["$defs"]
+
+    assert definitions["status"]["enum"] == list(Status)
+    assert definitions["reason"]["properties"]["code"]["enum"] == list(Code)
+    assert definitions["reason"]["properties"]["fault"]["enum"] == list(Fault)
