@@ -10,6 +10,7 @@ import phonenumbers
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+
 from smsgate import numbers
 
 
