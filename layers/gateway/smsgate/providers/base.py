@@ -1,14 +1,14 @@
 """What every provider must do, and what it may do besides.
 
-A provider is a translator: messages in, a request value out; an answer in, outcomes out. It opens no socket, reads no
-clock and knows no store. The calls go through the `exchange` it is given, which keeps the deadline and says, when a call
-breaks, whether it may have been read at the other end.
+A provider is a translator: messages in, a request value out; an answer in, outcomes out. It opens no socket, reads
+no clock and knows no store. The calls go through the `exchange` it is given, which keeps the deadline and says, when a
+call breaks, whether it may have been read at the other end.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import Decimal
@@ -80,6 +80,7 @@ class Provider(ABC):
     key: ClassVar[str]
     capabilities: ClassVar[Capabilities]
 
+    @abstractmethod
     def __init__(self, account: Mapping[str, object]) -> None:
         """`account` is the provider's secret (contract section 7); raises KeyError or ValueError naming a bad field."""
 
@@ -119,7 +120,7 @@ class Cancels(ABC):
     """Can take back a scheduled message."""
 
     @abstractmethod
-    def cancel(self, ask: Ask, exchange: HttpExchange) -> Decimal | None | Refusal:
+    def cancel(self, ask: Ask, exchange: HttpExchange) -> Decimal | Refusal | None:
         """The points given back (None where it does not say), or why it is too late. Raises CannotSay."""
 
 
@@ -133,8 +134,11 @@ class PollsReplies(ABC):
     """Replies exist only for those who ask."""
 
     @abstractmethod
-    def replies_of(self, day: date, exchange: HttpExchange) -> list[Reply]:
-        """Every reply of one day of the provider's calendar. Raises CannotSay."""
+    def replies_of(self, day: date, exchange: HttpExchange) -> Iterable[Reply]:
+        """Every reply of one day of the provider's calendar, as they are learnt.
+
+        Raises CannotSay where some could not be had, but only after those that could.
+        """
 
 
 class ReadsReceipts(ABC):
@@ -185,3 +189,11 @@ def ask(
         raise CannotSay(
             Reason(Code.PROVIDER_ERROR, provider_text=quoted(f"unreadable answer ({type(error).__name__})"))
         ) from None
+
+
+def secret_text(account: Mapping[str, object], field: str) -> str:
+    """A field of the provider's secret that must be there. Raises ValueError, which names it and never shows it."""
+    value = account.get(field)
+    if not isinstance(value, str) or not value.strip():
+        raise ValueError(f"the secret's {field} must be a string that is not empty")
+    return value
