@@ -37,8 +37,8 @@ def build_layer(source: Path, destination: Path, architecture: str, version: str
     for path in sorted(site.rglob("*")):
         if any(fnmatch(path.name, pattern) for pattern in NOT_NEEDED_TO_RUN):
             _remove(path)
-    for unused in _unused(source):
-        _remove(site / unused)
+    for path_left_out in left_out(source):
+        _remove(site / path_left_out)
     _compile(site, Path("/opt/python"), version)
 
 
@@ -127,7 +127,7 @@ def _install(requirements: Path, site: Path, architecture: str, version: str) ->
     subprocess.run(command, env=environment, check=True)
 
 
-def _unused(source: Path) -> list[str]:
+def left_out(source: Path) -> list[str]:
     listed = source / "unused.txt"
     lines = listed.read_text().splitlines() if listed.is_file() else []
     return [line.strip() for line in lines if line.strip() and not line.startswith("#")]
