@@ -8,7 +8,8 @@ from decimal import Decimal
 from hypothesis import given
 from hypothesis import strategies as st
 
-from smsgate.items import from_wire, message_from_plain, message_to_plain, stamp, time_of, to_wire
+from smsgate.attributes import from_wire, to_wire
+from smsgate.items import message_from_plain, message_to_plain, stamp, time_of
 from smsgate.messages import Attempt, Claim, Form, Kind, Lane, Message, Moment, OnDoubt, TooLong
 from smsgate.reasons import Code, Reason
 from smsgate.status import Status

@@ -1,34 +1,20 @@
-"""How a message lies in the table: every attribute of its item, out and back in."""
+"""How a message lies in the table: every attribute of its item, out and back in, as plain values."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
-
-from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
 
 from smsgate.messages import Attempt, Claim, Form, Kind, Lane, Message, Moment, OnDoubt, TooLong
 from smsgate.reasons import Code, Reason
 from smsgate.status import Status
 
 Plain = dict[str, Any]
-"""An item as plain values. DynamoDB's own typing of values is the business of this module alone."""
+"""An item as plain values; attributes.py knows how DynamoDB types them."""
 
 DUE_SHARDS = 4
 """A sparse index of one key would slow the table down at about a thousand messages a second."""
-
-_serialize = TypeSerializer().serialize
-_deserialize = TypeDeserializer().deserialize
-
-
-def to_wire(plain: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: _serialize(value) for name, value in plain.items() if value is not None}
-
-
-def from_wire(item: Mapping[str, Any]) -> Plain:
-    return {name: _deserialize(value) for name, value in item.items()}
 
 
 def stamp(moment: datetime) -> str:

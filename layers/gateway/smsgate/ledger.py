@@ -14,14 +14,13 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from smsgate.attributes import from_wire, to_wire
 from smsgate.items import (
     DUE_SHARDS,
     Plain,
-    from_wire,
     message_from_plain,
     message_to_plain,
     stamp,
-    to_wire,
 )
 from smsgate.messages import Message, Reply
 from smsgate.reasons import Code
@@ -211,9 +210,7 @@ class Ledger:
         plain = self._get({"pk": key, "sk": "callback"})
         if plain is None:
             return None
-        return Callback(
-            plain["method"], plain["path"], plain["query"], bytes(plain["body"].value), plain["content_type"]
-        )
+        return Callback(plain["method"], plain["path"], plain["query"], plain["body"], plain["content_type"])
 
     def mark_callback(self, key: str, problem: str) -> None:
         """Remember why a stored callback came to nothing, for the repair and the replay."""

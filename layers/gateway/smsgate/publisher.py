@@ -13,7 +13,8 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from smsgate import telemetry
-from smsgate.items import Plain, from_wire
+from smsgate.attributes import from_wire
+from smsgate.items import Plain
 from smsgate.reasons import Code, Reason
 from smsgate.status import Status
 from smsgate.suspension import ASPECT as SUSPENSION

@@ -1,0 +1,199 @@
+"""Who may import whom, and what a cold start must not load."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+SMSGATE = ROOT / "layers/gateway/smsgate"
+FUNCTIONS = sorted(path.parent.name for path in (ROOT / "functions").glob("*/app.py"))
+
+OURS = {"smsgate", "smstransports", "local", "tests", "tools", "bench", "cli", "functions"}
+
+# Folder, what of ours its files may import, and what they must not whoever wrote it.
+RULES = [
+    ("functions", {"smsgate", "smstransports"}, {"httpx", "zeep", "lxml", "smtplib", "boto3"}),
+    ("layers/gateway/smsgate", {"smsgate"}, {"httpx", "h11", "zeep", "lxml", "smtplib", "socket", "ssl", "requests"}),
+    ("layers/transports/smstransports", {"smsgate", "smstransports"}, {"boto3", "botocore"}),
+    ("local/simulators", {"local"}, set()),
+    ("local", {"local", "tools"}, set()),
+]
+
+# A provider is a translator: it knows the values everything speaks in, and nothing that could reach anybody.
+PROVIDERS_MAY_IMPORT = {
+    "smsgate.clock",
+    "smsgate.messages",
+    "smsgate.numbers",
+    "smsgate.outcomes",
+    "smsgate.providers.base",
+    "smsgate.reasons",
+    "smsgate.status",
+    "smsgate.text",
+    "smsgate.urls",
+    "smsgate.wire",
+}
+PROVIDERS_MUST_NOT_IMPORT = {
+    "boto3",
+    "botocore",
+    "os",
+    "time",
+    "random",
+    "socket",
+    "threading",
+    "logging",
+    "subprocess",
+}
+
+# Seen by the transports: the values of a call, and how to say what it came to.
+TRANSPORTS_MAY_IMPORT = {"smsgate.outcomes", "smsgate.reasons", "smsgate.wire"}
+
+HEAVY = {
+    "aws_xray_sdk",
+    "h11",
+    "httpcore",
+    "httpx",
+    "lxml",
+    "pydantic",
+    "requests",
+    "s3transfer.manager",
+    "smtplib",
+    "zeep",
+}
+
+
+def imported(path: Path) -> Iterator[str]:
+    """Every module a file imports, `from a import b` as `a` and as `a.b`."""
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: imports say the whole name"
+            yield node.module or ""
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def files(folder: str) -> list[Path]:
+    return sorted((ROOT / folder).rglob("*.py"))
+
+
+@pytest.mark.parametrize(("folder", "ours", "foreign"), RULES)
+def test_a_folder_imports_only_what_it_may(folder: str, ours: set[str], foreign: set[str]) -> None:
+    found = files(folder)
+    assert found
+
+    offences = {
+        f"{path.relative_to(ROOT)} imports {module}"
+        for path in found
+        for module in imported(path)
+        if module.partition(".")[0] in (OURS - ours) | foreign
+    }
+
+    assert not offences
+
+
+@pytest.mark.parametrize("path", sorted((SMSGATE / "providers").glob("[a-z]*.py")), ids=lambda path: path.stem)
+def test_a_provider_knows_values_only(path: Path) -> None:
+    modules = set(imported(path))
+    foreign = {module for module in modules if module.partition(".")[0] in PROVIDERS_MUST_NOT_IMPORT}
+    of_ours = {module for module in modules if module.startswith("smsgate.") and module.count(".") < 3}
+    strangers = {
+        module
+        for module in of_ours
+        if not any(module == known or module.startswith(f"{known}.") for known in PROVIDERS_MAY_IMPORT)
+        and module != "smsgate.providers"
+        and not any(known.startswith(f"{module}.") for known in PROVIDERS_MAY_IMPORT)
+    }
+
+    assert not foreign
+    assert not strangers
+
+
+def test_transports_know_what_goes_over_the_wire_and_nothing_else_of_the_gateway() -> None:
+    strangers = {
+        f"{path.name} imports {module}"
+        for path in files("layers/transports/smstransports")
+        for module in imported(path)
+        if module.startswith("smsgate") and not any(module.startswith(known) for known in TRANSPORTS_MAY_IMPORT)
+    }
+
+    assert not strangers
+
+
+def test_simulators_are_a_second_reading_of_the_vendors_documents() -> None:
+    for path in files("local/simulators"):
+        assert not {module for module in imported(path) if module.partition(".")[0] in {"smsgate", "smstransports"}}
+
+
+def test_only_settings_reads_the_environment() -> None:
+    readers = {
+        path.relative_to(ROOT).as_posix()
+        for folder in ("functions", "layers")
+        for path in files(folder)
+        if re.search(r"os\.environ|getenv", path.read_text("utf-8"))
+    }
+
+    assert readers <= {"layers/gateway/smsgate/settings.py", "layers/gateway/smsgate/telemetry.py"}
+
+
+def test_only_the_ledger_knows_keys_and_expressions() -> None:
+    words = ("ConditionExpression", "UpdateExpression", "KeyConditionExpression", "TableName")
+    knowing = {
+        path.name
+        for folder in ("functions", "layers")
+        for path in files(folder)
+        if any(word in path.read_text("utf-8") for word in words)
+    }
+
+    assert knowing == {"ledger.py"}
+
+
+def test_expressions_are_constant() -> None:
+    """Values reach DynamoDB through placeholders only, so no text of a publisher can become part of an expression."""
+    tree = ast.parse((SMSGATE / "ledger.py").read_text("utf-8"))
+    put_together = [
+        keyword.value.lineno
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call)
+        for keyword in node.keywords
+        if keyword.arg and keyword.arg.endswith("Expression") and isinstance(keyword.value, (ast.JoinedStr, ast.BinOp))
+    ]
+
+    assert not put_together
+
+
+def loaded_by(function: str) -> set[str]:
+    """The modules a cold start of a handler loads, in an interpreter of its own."""
+    program = (
+        "import importlib.util, sys\n"
+        f"spec = importlib.util.spec_from_file_location('app', {str(ROOT / 'functions' / function / 'app.py')!r})\n"
+        "module = importlib.util.module_from_spec(spec)\n"
+        "spec.loader.exec_module(module)\n"
+        "print('\\n'.join(sys.modules))\n"
+    )
+    path = ":".join(str(ROOT / "layers" / layer) for layer in ("gateway", "transports"))
+    done = subprocess.run(
+        [sys.executable, "-c", program], env={"PYTHONPATH": path}, capture_output=True, text=True, check=True
+    )
+    return set(done.stdout.split())
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_importing_a_handler_loads_nothing_heavy(function: str) -> None:
+    loaded = loaded_by(function)
+
+    assert not loaded & HEAVY
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_importing_a_handler_needs_no_environment_and_loads_no_provider(function: str) -> None:
+    loaded = loaded_by(function)
+
+    providers = {path.stem for path in (SMSGATE / "providers").glob("[a-z]*.py")} - {"base"}
+    assert not {f"smsgate.providers.{name}" for name in providers} & loaded
