@@ -77,6 +77,19 @@ class Settings:
         return self._number("MAX_PARTS", 0) or None
 
     @property
+    def service(self) -> str:
+        """Whose log lines and metrics they are."""
+        return self._env.get("POWERTOOLS_SERVICE_NAME") or "smsgate"
+
+    @property
+    def metrics_namespace(self) -> str:
+        return self._env.get("POWERTOOLS_METRICS_NAMESPACE") or "smsgate"
+
+    @property
+    def log_level(self) -> str:
+        return (self._env.get("LOG_LEVEL") or "INFO").upper()
+
+    @property
     def region(self) -> str | None:
         return self._env.get("AWS_REGION") or self._env.get("AWS_DEFAULT_REGION")
 
