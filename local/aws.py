@@ -1,0 +1,169 @@
+"""The embedded AWS: ministack in a process of its own, ended with this one, and clients that talk to it.
+
+Why ministack and not moto's server: claims need a conditional write that is atomic between processes and answers
+`ALL_OLD` to whoever comes second, events need readable streams, and the queues need their real receive counts.
+ministack has all of it (`tests/local/test_aws.py` tries each), starts in half a second and moves thousands of queue
+messages a second; moto's DynamoDB loses such races. Lambda, its event sources and the HTTP API are ours: ministack runs
+functions inside its own interpreter, where its packages leak in, and makes no routes from a SAM template.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import boto3
+from botocore.config import Config
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_events import EventBridgeClient
+    from mypy_boto3_secretsmanager import SecretsManagerClient
+    from mypy_boto3_sns import SNSClient
+    from mypy_boto3_sqs import SQSClient
+    from mypy_boto3_ssm import SSMClient
+
+REGION = "us-east-1"
+ACCOUNT = "000000000000"
+
+_START_SECONDS = 20.0
+_STOP_SECONDS = 3.0
+
+
+class DidNotStart(Exception):
+    """The embedded AWS ended or stayed silent; what it last said is in the message."""
+
+
+class EmbeddedAws:
+    def __init__(self, scratch: Path, region: str = REGION, account: str = ACCOUNT) -> None:
+        scratch.mkdir(parents=True)
+        self._region = region
+        self._lock = threading.Lock()
+        self._log = scratch / "aws.log"
+        self._port = _free_port()
+        environment = {
+            **{name: value for name, value in os.environ.items() if not name.startswith("AWS_")},
+            "BIND_HOST": "127.0.0.1",
+            "GATEWAY_PORT": str(self._port),
+            "MINISTACK_ACCOUNT_ID": account,
+            "MINISTACK_REGION": region,
+            "TMPDIR": str(scratch),  # where it writes its process id
+            "LOG_LEVEL": "WARNING",
+        }
+        with self._log.open("wb") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "local.aws"],
+                cwd=Path(__file__).resolve().parent.parent,
+                env=environment,
+                stdin=subprocess.PIPE,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,  # a Ctrl-C in the terminal is ours to handle
+            )
+        self._clients: dict[str, Any] = {}
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self._port}"
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    @property
+    def dynamodb(self) -> DynamoDBClient:
+        return self._client("dynamodb")  # type: ignore[no-any-return]  # boto3 types its clients only through stubs
+
+    @property
+    def streams(self) -> Any:
+        return self._client("dynamodbstreams")
+
+    @property
+    def events(self) -> EventBridgeClient:
+        return self._client("events")  # type: ignore[no-any-return]
+
+    @property
+    def s3(self) -> Any:
+        return self._client("s3")
+
+    @property
+    def secrets(self) -> SecretsManagerClient:
+        return self._client("secretsmanager")  # type: ignore[no-any-return]
+
+    @property
+    def sns(self) -> SNSClient:
+        return self._client("sns")  # type: ignore[no-any-return]
+
+    @property
+    def sqs(self) -> SQSClient:
+        return self._client("sqs")  # type: ignore[no-any-return]
+
+    @property
+    def ssm(self) -> SSMClient:
+        return self._client("ssm")  # type: ignore[no-any-return]
+
+    def wait_until_ready(self) -> None:
+        give_up = time.monotonic() + _START_SECONDS
+        while time.monotonic() < give_up and self._process.poll() is None:
+            try:
+                socket.create_connection(("127.0.0.1", self._port), timeout=0.2).close()
+            except OSError:
+                time.sleep(0.02)
+            else:
+                return
+        said = self._log.read_text(encoding="utf-8", errors="replace")[-2000:]
+        raise DidNotStart(f"the embedded AWS did not start:\n{said}")
+
+    def stop(self) -> None:
+        self._process.terminate()
+        try:
+            self._process.wait(_STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        if self._process.stdin:
+            self._process.stdin.close()
+
+    def _client(self, service: str) -> Any:
+        with self._lock:
+            if service not in self._clients:
+                self._clients[service] = self._new_client(service)
+            return self._clients[service]
+
+    def _new_client(self, service: str) -> Any:
+        return boto3.session.Session().client(
+            service,  # type: ignore[call-overload]  # the stubs know services only as literals
+            endpoint_url=self.url,
+            region_name=self._region,
+            aws_access_key_id="local",
+            aws_secret_access_key="local",  # noqa: S106  # the embedded AWS asks for one and looks at none
+            config=Config(retries={"total_max_attempts": 1}, read_timeout=30, max_pool_connections=50),
+        )
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _end_with_parent(leave: Callable[[], None]) -> None:
+    """Our end of the pipe closes however the parent dies, SIGKILL included: nothing is left behind."""
+    sys.stdin.buffer.read()
+    leave()
+
+
+if __name__ == "__main__":
+    threading.Thread(target=_end_with_parent, args=[partial(os._exit, 0)], daemon=True).start()
+    from ministack.app import main
+
+    sys.argv = ["ministack"]
+    main()
