@@ -247,8 +247,8 @@ def permissions(stack: Stack) -> Iterator[str]:
             elif re.search(r"[*?]", resource) and not any(re.fullmatch(r, resource) for r in WILDCARDS_WITH_A_REASON):
                 yield f"{name}: may {statement['Action']} on {resource}"
     for name, role in fixed.of_type("AWS::IAM::Role"):
-        if "ManagedPolicyArns" in role:
-            yield f"{name}: a managed policy grants more than is needed"
+        if set(role.get("ManagedPolicyArns", [])) - fixed.resources.keys():
+            yield f"{name}: a policy of AWS's own grants more than is needed"
         for statement in role["AssumeRolePolicyDocument"]["Statement"]:
             if statement["Principal"] != {"Service": "lambda.amazonaws.com"}:
                 yield f"{name}: may be taken by {statement['Principal']}"

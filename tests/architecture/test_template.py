@@ -198,6 +198,15 @@ def test_the_template_keeps_the_rules_with_every_option_chosen() -> None:
     assert breaches == []
 
 
+def test_a_function_in_the_network_is_made_only_after_its_role_may_enter_it() -> None:
+    fixed = Stack(translate(WRITTEN, {"FixedEgressIp": "true"}), {"FixedEgressIp": "true"})
+    roles = {function["Role"] for _, function in fixed.of_type("AWS::Lambda::Function") if "VpcConfig" in function}
+
+    entering = {name for name, role in fixed.of_type("AWS::IAM::Role") if role.get("ManagedPolicyArns")}
+
+    assert {fixed.arn(name) for name in entering} == roles
+
+
 Break = Callable[[dict[str, Any]], None]
 
 
@@ -337,7 +346,7 @@ BREACHES: list[tuple[str, Break, str]] = [
         put(f"{_SENDER_STATEMENTS}/2/Resource", "arn:aws:secretsmanager:a:1:secret:p/*"),
         "on arn:aws:secretsmanager:a:1:secret:p/*",
     ),
-    ("managed policy", put("SenderRole/Properties/ManagedPolicyArns", ["x"]), "a managed policy grants more"),
+    ("managed policy", put("SenderRole/Properties/ManagedPolicyArns", ["x"]), "a policy of AWS's own grants more"),
     (
         "any principal",
         put("SenderRole/Properties/AssumeRolePolicyDocument/Statement/0/Principal", {"AWS": "1"}),
