@@ -10,13 +10,13 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
 
 from smsgate import lifecycle, telemetry
 from smsgate.accounts import Accounts
-from smsgate.callback_urls import receipt_url
+from smsgate.callback_urls import receipt_url, reply_url
 from smsgate.evidence import Evidence
 from smsgate.ledger import Ledger, Saved
 from smsgate.lifecycle import Watch
@@ -253,12 +253,14 @@ class Dispatcher:
             return (NotSent(Reason(Code.BAD_CREDENTIALS, provider_text="a secret is missing or not valid")),) * len(
                 messages
             ), ""
-        urls = (
-            tuple(receipt_url(callbacks, key, message.message_id) for message in messages)
-            if callbacks.public_url
-            else ()
-        )
-        dispatch = Dispatch(key, tuple(messages), now, urls)
+        dispatch = Dispatch(key, tuple(messages), now)
+        if callbacks.public_url:
+            first = messages[0].message_id
+            dispatch = replace(
+                dispatch,
+                receipt_url=receipt_url(callbacks, key, first),
+                reply_url=reply_url(callbacks, key, first),
+            )
         try:
             outcomes = provider.send(dispatch, self._exchange())
             if len(outcomes) != len(messages):

@@ -139,6 +139,7 @@ def _attempt_to_plain(attempt: Attempt) -> Plain:
             "outcome": attempt.outcome,
             "reason": _reason_to_plain(attempt.reason),
             "provider_ref": attempt.provider_ref,
+            "batch": attempt.batch,
         }
     )
 
@@ -150,6 +151,7 @@ def _attempt_from_plain(plain: Plain) -> Attempt:
         plain["outcome"],
         reason_from_plain(plain.get("reason")),
         plain.get("provider_ref"),
+        plain.get("batch"),
     )
 
 

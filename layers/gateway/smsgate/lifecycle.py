@@ -71,6 +71,7 @@ def claim(
     parts: int | None = None,
     points: Decimal | None = None,
     passed_over: Data = (),
+    batch: str | None = None,
 ) -> Message:
     """Only whose write of this succeeds may call the provider, and only before `until`."""
     if message.status is not Status.ACCEPTED:
@@ -78,7 +79,7 @@ def claim(
     accepted = accept(replace(message, parts=parts, points=points), now)
     routed = Moment(now, Kind.ROUTE, data=tuple(sorted((("provider", provider), *passed_over))))
     sending = _move(replace(accepted, timeline=(*accepted.timeline, routed)), Status.SENDING, now)
-    return _call(sending, provider, now, until)
+    return _call(sending, provider, now, until, batch)
 
 
 def call_next(
@@ -110,6 +111,9 @@ def settle(message: Message, attempt: int, outcome: Outcome, now: datetime, watc
     if not _awaits_outcome(noted, attempt):
         return noted
     if isinstance(outcome, MaybeSent):
+        if outcome.evidence_within is not None and message.status is Status.SENDING and message.claim is not None:
+            until = now + outcome.evidence_within
+            return replace(noted, claim=replace(message.claim, until=until), due_at=until)
         return _doubt(noted, outcome.reason, now)
     status = Status.REJECTED if isinstance(outcome, Refused) else Status.FAILED
     return _finish(_move(noted, status, now, outcome.reason))
@@ -213,12 +217,12 @@ def woken(message: Message, again: datetime) -> Message:
     return replace(message, due_at=again) if message.status is Status.ACCEPTED else message
 
 
-def _call(message: Message, provider: str, now: datetime, until: datetime) -> Message:
+def _call(message: Message, provider: str, now: datetime, until: datetime, batch: str | None = None) -> Message:
     return replace(
         message,
         provider=provider,
         claim=Claim(provider, until),
-        attempts=(*message.attempts, Attempt(provider, now, "calling")),
+        attempts=(*message.attempts, Attempt(provider, now, "calling", batch=batch)),
         reason=None,
         next_attempt_at=None,
         due_at=until,

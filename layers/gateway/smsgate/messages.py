@@ -49,6 +49,7 @@ class Attempt:
     outcome: str  # calling, accepted, refused, not_sent, maybe_sent
     reason: Reason | None = None
     provider_ref: str | None = None
+    batch: str | None = None  # the same for all that may have travelled in one call
 
 
 class Kind(StrEnum):
@@ -123,7 +124,8 @@ class Dispatch:
     provider: str
     messages: tuple[Message, ...]
     now: datetime
-    receipt_urls: tuple[str, ...] = field(default=(), repr=False)  # one per message, where receipts are per message
+    # Addresses of this call alone, for vendors that take one; they lead to its first message.
+    receipt_url: str | None = field(default=None, repr=False)
     reply_url: str | None = field(default=None, repr=False)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import timedelta
 from decimal import Decimal
 
 from smsgate.reasons import Reason
@@ -33,9 +34,13 @@ class NotSent:
 
 @dataclass(frozen=True, slots=True)
 class MaybeSent:
-    """We cannot tell. Sending it again may text somebody twice."""
+    """We cannot tell. Sending it again may text somebody twice.
+
+    `evidence_within`: the vendor answers later, by another way; until then it is being sent, and doubtful only after.
+    """
 
     reason: Reason
+    evidence_within: timedelta | None = None
 
 
 Outcome = Accepted | Refused | NotSent | MaybeSent

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Literal
+from datetime import datetime
+from typing import Literal, Protocol, overload
 
 Pairs = tuple[tuple[str, str], ...]
 
@@ -48,5 +49,71 @@ class Acknowledgement:
     content_type: str = "text/plain; charset=utf-8"
 
 
+@dataclass(frozen=True, slots=True)
+class SoapRequest:
+    """An operation of a vendor's web service, its arguments in the order of the WSDL."""
+
+    url: str
+    version: Literal["1.1", "1.2"]
+    operation: str
+    arguments: Pairs = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class SoapResponse:
+    """The operation's result, a string; None where the answer holds none, which is no error in SOAP."""
+
+    result: str | None = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class SmtpServer:
+    host: str
+    port: int
+    starttls: bool
+    username: str | None = field(default=None, repr=False)
+    password: str | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class MailRequest:
+    """A mail of plain ASCII lines. `subject` is an id of ours and nothing else; `server` None: Amazon SES."""
+
+    mail_from: str
+    mail_to: str
+    subject: str
+    lines: tuple[str, ...] = field(repr=False)
+    server: SmtpServer | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class MailResponse:
+    """The mail was taken over; what the vendor makes of it comes by mail."""
+
+
 HttpExchange = Callable[[HttpRequest], HttpResponse]
 """One call over the wire under one total deadline. Raises `outcomes.CallBroken` and nothing else."""
+
+
+class Exchange(Protocol):
+    """One call over whichever wire the request names, under one total deadline. Raises `outcomes.CallBroken` only."""
+
+    @overload
+    def __call__(self, request: HttpRequest, /) -> HttpResponse: ...
+    @overload
+    def __call__(self, request: SoapRequest, /) -> SoapResponse: ...
+    @overload
+    def __call__(self, request: MailRequest, /) -> MailResponse: ...
+
+
+class Line(Exchange, Protocol):
+    """The way to one provider's account: calls, and a session that all workers share where the vendor wants one."""
+
+    def session(self, login: Callable[[], str], ends: datetime) -> str:
+        """The account's session, good until `ends` at the latest. Where there is none, one worker logs in for all.
+
+        Raises `CannotSay` where nobody may log in now: another worker is at it, or the credentials were refused.
+        """
+
+    def session_lost(self, session: str) -> None:
+        """The vendor does not know this session any more."""

@@ -2,7 +2,8 @@
 
 A provider is a translator: messages in, a request value out; an answer in, outcomes out. It opens no socket, reads
 no clock and knows no store. The calls go through the `exchange` it is given, which keeps the deadline and says, when a
-call breaks, whether it may have been read at the other end.
+call breaks, whether it may have been read at the other end. A provider declares the narrowest exchange it needs: one
+that only speaks HTTP takes an `HttpExchange`.
 """
 
 from __future__ import annotations
@@ -17,9 +18,11 @@ from typing import ClassVar, Literal, TypeVar
 from smsgate.messages import Dispatch, Form, Message, Reply, Report
 from smsgate.outcomes import CallBroken, MaybeSent, NotSent, Outcome
 from smsgate.reasons import Code, Reason, quoted
-from smsgate.wire import Acknowledgement, Callback, HttpExchange, HttpRequest, HttpResponse
+from smsgate.wire import Acknowledgement, Callback, HttpResponse, Line
 
 Answer = TypeVar("Answer")
+Request = TypeVar("Request")
+Response = TypeVar("Response")
 
 UNREADABLE = (AttributeError, LookupError, TypeError, ValueError, ArithmeticError, RecursionError)
 """What reading an answer raises when the answer is not what the vendor documents."""
@@ -99,7 +102,7 @@ class Provider(ABC):
         return message.message_id
 
     @abstractmethod
-    def send(self, dispatch: Dispatch, exchange: HttpExchange) -> tuple[Outcome, ...]:
+    def send(self, dispatch: Dispatch, exchange: Line) -> tuple[Outcome, ...]:
         """Submit, once. One outcome per message, in their order; never raises."""
 
     def __repr__(self) -> str:
@@ -112,7 +115,7 @@ class Queries(ABC):
     asks_per_call: ClassVar[int] = 1
 
     @abstractmethod
-    def query(self, asks: Sequence[Ask], now: datetime, exchange: HttpExchange) -> list[Report]:
+    def query(self, asks: Sequence[Ask], now: datetime, exchange: Line) -> list[Report]:
         """Reports, each with its `provider_ref`; a message without a report yet has none. Raises CannotSay."""
 
 
@@ -120,13 +123,13 @@ class Cancels(ABC):
     """Can take back a scheduled message."""
 
     @abstractmethod
-    def cancel(self, ask: Ask, exchange: HttpExchange) -> Decimal | Refusal | None:
+    def cancel(self, ask: Ask, exchange: Line) -> Decimal | Refusal | None:
         """The points given back (None where it does not say), or why it is too late. Raises CannotSay."""
 
 
 class TellsCredit(ABC):
     @abstractmethod
-    def credit(self, exchange: HttpExchange) -> Decimal:
+    def credit(self, exchange: Line) -> Decimal:
         """What is left on the account, in the provider's points. Raises CannotSay."""
 
 
@@ -134,11 +137,26 @@ class PollsReplies(ABC):
     """Replies exist only for those who ask."""
 
     @abstractmethod
-    def replies_of(self, day: date, exchange: HttpExchange) -> Iterable[Reply]:
+    def replies_of(self, day: date, exchange: Line) -> Iterable[Reply]:
         """Every reply of one day of the provider's calendar, as they are learnt.
 
         Raises CannotSay where some could not be had, but only after those that could.
         """
+
+
+class ReadsReplies(ABC):
+    """Sends replies to a URL of ours. Class methods: reading needs no account."""
+
+    replies_to_receipts: ClassVar[bool] = False  # replies come to the URL of the receipts
+
+    @classmethod
+    @abstractmethod
+    def read_replies(cls, callback: Callback) -> list[Reply]:
+        """Every reply in the callback; none for a probe or a receipt. Raises one of UNREADABLE."""
+
+    @classmethod
+    def acknowledge_reply(cls, callback: Callback) -> Acknowledgement:
+        return Acknowledgement()
 
 
 class ReadsReceipts(ABC):
@@ -155,40 +173,45 @@ class ReadsReceipts(ABC):
 
 
 def submit(
-    exchange: Callable[[HttpRequest], HttpResponse],
-    request: HttpRequest,
-    read: Callable[[HttpResponse], Answer],
+    exchange: Callable[[Request], Response], request: Request, read: Callable[[Response], Answer]
 ) -> Answer | NotSent | MaybeSent:
     """The call that sends. Whatever goes wrong from here on, it may have gone out, unless the wire says otherwise."""
     try:
         response = exchange(request)
     except CallBroken as broken:
         return broken.outcome
-    if response.status != 200:
-        return MaybeSent(Reason(Code.NO_REPLY, provider_code=f"HTTP {response.status}"))
+    failed = _failed_status(response)
+    if failed:
+        return MaybeSent(failed)
     try:
         return read(response)
     except UNREADABLE as error:
-        return MaybeSent(Reason(Code.NO_REPLY, provider_text=quoted(f"unreadable answer ({type(error).__name__})")))
+        return MaybeSent(Reason(Code.NO_REPLY, provider_text=_unreadable(error)))
 
 
-def ask(
-    exchange: Callable[[HttpRequest], HttpResponse],
-    request: HttpRequest,
-    read: Callable[[HttpResponse], Answer],
-) -> Answer:
+def ask(exchange: Callable[[Request], Response], request: Request, read: Callable[[Response], Answer]) -> Answer:
     """A call that sends nothing. Whatever goes wrong, nothing went out: raises CannotSay."""
     try:
         response = exchange(request)
-        if response.status != 200:
-            raise CannotSay(Reason(Code.NO_REPLY, provider_code=f"HTTP {response.status}"))
+        failed = _failed_status(response)
+        if failed:
+            raise CannotSay(failed)
         return read(response)
     except CallBroken as broken:
         raise CannotSay(broken.outcome.reason) from None
     except UNREADABLE as error:
-        raise CannotSay(
-            Reason(Code.PROVIDER_ERROR, provider_text=quoted(f"unreadable answer ({type(error).__name__})"))
-        ) from None
+        raise CannotSay(Reason(Code.PROVIDER_ERROR, provider_text=_unreadable(error))) from None
+
+
+def _failed_status(response: object) -> Reason | None:
+    """All vendors answer 200, errors too: another status is the answer of something in between."""
+    if isinstance(response, HttpResponse) and response.status != 200:
+        return Reason(Code.NO_REPLY, provider_code=f"HTTP {response.status}")
+    return None
+
+
+def _unreadable(error: Exception) -> str:
+    return quoted(f"unreadable answer ({type(error).__name__})")
 
 
 def secret_text(account: Mapping[str, object], field: str) -> str:

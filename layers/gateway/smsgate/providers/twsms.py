@@ -201,11 +201,8 @@ class TwSms(Provider, Queries, Cancels, TellsCredit, PollsReplies, ReadsReceipts
     # Sending
 
     def send(self, dispatch: Dispatch, exchange: HttpExchange) -> tuple[Outcome, ...]:
-        urls = dispatch.receipt_urls or ("",) * len(dispatch.messages)
-        return tuple(
-            self._send_one(message, url, dispatch.now, exchange)
-            for message, url in zip(dispatch.messages, urls, strict=True)
-        )
+        (message,) = dispatch.messages
+        return (self._send_one(message, dispatch.receipt_url or "", dispatch.now, exchange),)
 
     def _send_one(self, message: Message, receipt_url: str, now: datetime, exchange: HttpExchange) -> Outcome:
         if message.reply_days is not None and not self._reply_numbers:
