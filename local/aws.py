@@ -35,7 +35,6 @@ REGION = "us-east-1"
 ACCOUNT = "000000000000"
 
 _START_SECONDS = 20.0
-_STOP_SECONDS = 3.0
 
 
 class DidNotStart(Exception):
@@ -123,12 +122,9 @@ class EmbeddedAws:
         raise DidNotStart(f"the embedded AWS did not start:\n{said}")
 
     def stop(self) -> None:
-        self._process.terminate()
-        try:
-            self._process.wait(_STOP_SECONDS)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
+        """By force: it keeps nothing, and asked politely it would first wait for every open poll."""
+        self._process.kill()
+        self._process.wait()
         if self._process.stdin:
             self._process.stdin.close()
 
