@@ -22,7 +22,7 @@ DEPLOYED_PYTHON = "3.13"
 WHEEL_PLATFORMS = {"arm64": "aarch64-manylinux2014", "x86_64": "x86_64-manylinux2014"}
 UNCOMPILED_ALLOWED = "SMSGATE_ALLOW_UNCOMPILED"
 
-NOT_SOURCE = ("__pycache__", "*.pyc", "requirements.*", "unused.txt")
+NOT_SOURCE = ("__pycache__", "*.pyc", "requirements.*")
 NOT_NEEDED_TO_RUN = ("*.dist-info", "bin", "tests", "*.pyi", "py.typed", "*.md", "*.js", "*.css", ".lock")
 
 
@@ -37,8 +37,6 @@ def build_layer(source: Path, destination: Path, architecture: str, version: str
     for path in sorted(site.rglob("*")):
         if any(fnmatch(path.name, pattern) for pattern in NOT_NEEDED_TO_RUN):
             _remove(path)
-    for path_left_out in left_out(source):
-        _remove(site / path_left_out)
     _compile(site, Path("/opt/python"), version)
 
 
@@ -125,12 +123,6 @@ def _install(requirements: Path, site: Path, architecture: str, version: str) ->
     command += ["--only-binary", ":all:", "--require-hashes", "--requirement", str(requirements)]
     environment = {"UV_SYSTEM_CERTS": "true", "UV_PYTHON_DOWNLOADS": "never", **os.environ}
     subprocess.run(command, env=environment, check=True)
-
-
-def left_out(source: Path) -> list[str]:
-    listed = source / "unused.txt"
-    lines = listed.read_text().splitlines() if listed.is_file() else []
-    return [line.strip() for line in lines if line.strip() and not line.startswith("#")]
 
 
 def _remove(path: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import unquote
 from uuid import uuid4
 
@@ -14,16 +14,7 @@ from smsgate.api import Answer, Api, problem
 from smsgate.callbacks import body_of
 from smsgate.providers import PROVIDERS
 from smsgate.wiring import Wiring
-
-if TYPE_CHECKING:
-    from smsgate.wire import HttpExchange
-
-
-@cache
-def _exchange() -> HttpExchange:
-    from smstransports.http import HttpTransport
-
-    return HttpTransport(Wiring().settings.provider_deadline.total_seconds()).exchange
+from smstransports import open_exchange
 
 
 @cache
@@ -31,8 +22,7 @@ def _api() -> Api:
     parts = Wiring()
     return Api(
         ledger=parts.ledger,
-        accounts=parts.accounts,
-        exchange=_exchange,
+        accounts=parts.accounts(lambda: open_exchange(parts.settings.provider_deadline)),
         sqs=aws.sqs(),
         queues=parts.queues,
         known_providers=tuple(PROVIDERS),

@@ -4,21 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from smsgate import telemetry
 from smsgate.credits import Credits
 from smsgate.wiring import Wiring
-
-if TYPE_CHECKING:
-    from smsgate.wire import HttpExchange
-
-
-@cache
-def _exchange() -> HttpExchange:
-    from smstransports.http import HttpTransport
-
-    return HttpTransport(Wiring().settings.provider_deadline.total_seconds()).exchange
+from smstransports import open_exchange
 
 
 @cache
@@ -26,10 +17,9 @@ def _credits() -> Credits:
     parts = Wiring()
     return Credits(
         ledger=parts.ledger,
-        accounts=parts.accounts,
+        accounts=parts.accounts(lambda: open_exchange(parts.settings.provider_deadline)),
         suspensions=parts.suspensions,
         offers=parts.offers,
-        exchange=_exchange,
         thresholds=parts.settings.low_credit,
         clock=parts.clock,
     )

@@ -5,22 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import timedelta
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from smsgate import aws, telemetry
 from smsgate.reconciler import Reconciler
 from smsgate.replies import Replies
 from smsgate.wiring import Wiring
-
-if TYPE_CHECKING:
-    from smsgate.wire import HttpExchange
-
-
-@cache
-def _exchange() -> HttpExchange:
-    from smstransports.http import HttpTransport
-
-    return HttpTransport(Wiring().settings.provider_deadline.total_seconds()).exchange
+from smstransports import open_exchange
 
 
 @cache
@@ -28,12 +19,11 @@ def _reconciler() -> Reconciler:
     parts = Wiring()
     return Reconciler(
         ledger=parts.ledger,
-        accounts=parts.accounts,
+        accounts=parts.accounts(lambda: open_exchange(parts.settings.provider_deadline)),
         suspensions=parts.suspensions,
         evidence=parts.evidence,
         replies=Replies(parts.ledger, parts.clock),
         offers=parts.offers,
-        exchange=_exchange,
         sqs=aws.sqs(),
         queues=parts.queues,
         watch=parts.watch,

@@ -5,23 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import timedelta
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from smsgate import telemetry
 from smsgate.dispatcher import Dispatcher
 from smsgate.providers import PROVIDERS
 from smsgate.sender import Sender
 from smsgate.wiring import Wiring
-
-if TYPE_CHECKING:
-    from smsgate.wire import HttpExchange
-
-
-@cache
-def _exchange() -> HttpExchange:
-    from smstransports.http import HttpTransport
-
-    return HttpTransport(Wiring().settings.provider_deadline.total_seconds()).exchange
+from smstransports import open_exchange
 
 
 @cache
@@ -29,12 +20,11 @@ def _sender() -> Sender:
     parts = Wiring()
     dispatcher = Dispatcher(
         ledger=parts.ledger,
-        accounts=parts.accounts,
+        accounts=parts.accounts(lambda: open_exchange(parts.settings.provider_deadline)),
         secrets=parts.secrets,
         suspensions=parts.suspensions,
         evidence=parts.evidence,
         offers=parts.offers,
-        exchange=_exchange,
         rules=parts.rules,
         watch=parts.watch,
         deadline=parts.settings.provider_deadline,

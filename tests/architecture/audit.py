@@ -201,7 +201,8 @@ def functions(stack: Stack) -> Iterator[str]:
             yield f"{name}: does not follow the parameter Architecture"
         if roles.setdefault(function["Role"], name) != name:
             yield f"{name}: shares its role with {roles[function['Role']]}"
-        if function.get("Environment", {}).get("Variables", {}).get("POWERTOOLS_SERVICE_NAME") != folder_of(name):
+        service = function.get("Environment", {}).get("Variables", {}).get("SERVICE_NAME", "")
+        if service.rpartition("-")[2] != folder_of(name):
             yield f"{name}: its logs and metrics go by another name"
         if not any(layer.startswith("GatewayLayer") for layer in function.get("Layers", [])):
             yield f"{name}: without GatewayLayer"

@@ -50,24 +50,6 @@ loaded = [m.__file__ for m in list(sys.modules.values()) if (getattr(m, "__file_
 print(json.dumps({"compiled": compiled, "loaded": len(loaded), "handler": callable(app.handler)}))
 """
 
-IMPORTS_EVERYTHING = """
-import pkgutil, sys
-sys.path.insert(0, sys.argv[1])
-import aws_lambda_powertools
-missing = []
-ignored = lambda name: None
-for module in pkgutil.walk_packages(aws_lambda_powertools.__path__, "aws_lambda_powertools.", onerror=ignored):
-    try:
-        __import__(module.name)
-    except ImportError as error:
-        if (error.name or "").startswith("aws_lambda_powertools"):
-            missing.append(f"{module.name} needs {error.name}")
-    except Exception:
-        pass
-for line in missing:
-    print(line)
-"""
-
 
 @pytest.fixture(scope="session")
 def built() -> Path:
@@ -223,30 +205,6 @@ def test_a_function_with_its_layers_is_small(function: str, built: Path) -> None
     assert megabytes < (6 if function in CALLBACKS else 25)
 
 
-def test_nothing_that_stays_in_the_layer_needs_what_was_left_out(built: Path) -> None:
-    assert missing_parts(built / "GatewayLayer" / "python") == []
-
-
-def test_a_part_too_many_left_out_is_noticed(built: Path, tmp_path: Path) -> None:
-    shutil.copytree(built / "GatewayLayer", tmp_path / "layer")
-    shutil.rmtree(tmp_path / "layer/python/aws_lambda_powertools/utilities/data_classes")
-
-    missing = missing_parts(tmp_path / "layer" / "python")
-
-    assert any(line.startswith("aws_lambda_powertools.utilities.batch needs") for line in missing)
-
-
-def test_what_is_left_out_is_still_there_to_be_left_out() -> None:
-    listed = artefact.left_out(ROOT / "layers" / "gateway")
-    installed = importlib.util.find_spec("aws_lambda_powertools")
-    assert installed
-    assert installed.origin
-    site = Path(installed.origin).parent.parent
-
-    assert listed
-    assert [path for path in listed if not (site / path).exists()] == []
-
-
 def test_no_module_asks_for_the_metadata_that_the_layers_leave_out(built: Path) -> None:
     askers = [
         str(source.relative_to(built)) for source in built.rglob("*.py") if "importlib.metadata" in imports_of(source)
@@ -301,10 +259,6 @@ def start(function: str, built: Path) -> dict[str, Any]:
     done = run_isolated(LISTS_WHAT_IT_COMPILES, str(built), *paths_of(function, built))
     answer: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return answer
-
-
-def missing_parts(layer: Path) -> list[str]:
-    return run_isolated(IMPORTS_EVERYTHING, str(layer)).stdout.split("\n")[:-1]
 
 
 def run_isolated(code: str, *arguments: str) -> subprocess.CompletedProcess[str]:

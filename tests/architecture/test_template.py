@@ -62,7 +62,7 @@ ROUTES = {
     "x-amazon-apigateway-any-method /receipts/{provider}/{token}",
     "x-amazon-apigateway-any-method /receipts/{provider}/{token}/{proxy+}",
 }
-OF_THE_RUNTIME = {"LOG_LEVEL", "POWERTOOLS_METRICS_NAMESPACE", "POWERTOOLS_SERVICE_NAME"}
+OF_THE_RUNTIME = {"LOG_LEVEL", "METRICS_NAMESPACE", "SERVICE_NAME"}
 NOT_READ_YET = {"DAILY_POINTS"}  # the contract's spending cap, which no code keeps so far
 WRITTEN = read()
 TRANSLATED = translate(WRITTEN)
@@ -315,7 +315,7 @@ BREACHES: list[tuple[str, Break, str]] = [
     ),
     (
         "service name",
-        put("ApiFunction/Properties/Environment/Variables/POWERTOOLS_SERVICE_NAME", "sender"),
+        put("ApiFunction/Properties/Environment/Variables/SERVICE_NAME", "sender"),
         "by another name",
     ),
     ("layer", put("ReceiptsFunction/Properties/Layers", []), "without GatewayLayer"),

@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from datetime import date, datetime
 from decimal import Decimal
+from typing import Any
 from urllib.parse import parse_qsl
 
 from smsgate.messages import Dispatch, Message, Reply, Report
@@ -157,7 +158,7 @@ class Wire:
     def calls(self, where: str) -> list[HttpRequest]:
         return [request for request in self.requests if request.url.endswith(where)]
 
-    def exchange(self, request: HttpRequest) -> HttpResponse:
+    def exchange(self, request: Any, /) -> Any:
         with self._lock:
             self.requests.append(request)
             say = self._next(request.url)

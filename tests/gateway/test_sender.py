@@ -16,12 +16,14 @@ from smsgate.accounts import Accounts
 from smsgate.dispatcher import Dispatcher
 from smsgate.evidence import Evidence
 from smsgate.ledger import Ledger
+from smsgate.lines import Lines
 from smsgate.messages import Kind, Lane, Message
 from smsgate.reasons import Code
 from smsgate.requests import request_hash
 from smsgate.routing import Rules
 from smsgate.secrets import Callbacks, Secret, SecretUnreadable
 from smsgate.sender import Sender
+from smsgate.sessions import Sessions
 from smsgate.status import Status
 from smsgate.suspension import Suspensions
 from tests.gateway.examples import NOON, WATCH
@@ -64,7 +66,8 @@ class House:
         return self.now
 
     def sender(self) -> Sender:
-        accounts = Accounts(self.vault, OFFERS.__getitem__)  # type: ignore[arg-type]
+        lines = Lines(lambda: self.wire.exchange, Sessions(self.ledger, self.deadline, self.clock))
+        accounts = Accounts(self.vault, OFFERS.__getitem__, lines)  # type: ignore[arg-type]
         dispatcher = Dispatcher(
             ledger=self.ledger,
             accounts=accounts,
@@ -72,7 +75,6 @@ class House:
             suspensions=Suspensions(self.ledger, self.clock),
             evidence=Evidence(self.ledger, WATCH, self.clock),
             offers={key: OFFERS[key] for key in self.enabled},
-            exchange=lambda: self.wire.exchange,
             rules=Rules(self.enabled, frozenset({"TW", "HK"}), None),
             watch=WATCH,
             deadline=self.deadline,

@@ -36,7 +36,7 @@ BODIES = (
 
 @pytest.fixture(autouse=True)
 def _fresh(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setenv("POWERTOOLS_SERVICE_NAME", "sender")
+    monkeypatch.setenv("SERVICE_NAME", "sender")
     monkeypatch.setenv("LOG_LEVEL", "DEBUG")
     telemetry.logger.cache_clear()
     telemetry._counts.clear()

@@ -24,7 +24,6 @@ from smsgate.requests import InvalidRequest, Problem, check, decode, split_messa
 from smsgate.secrets import SecretUnreadable
 from smsgate.status import Status
 from smsgate.wakeups import wake
-from smsgate.wire import HttpExchange
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
@@ -66,7 +65,6 @@ class Api:
         *,
         ledger: Ledger,
         accounts: Accounts,
-        exchange: Callable[[], HttpExchange],
         sqs: SQSClient,
         queues: Mapping[Lane, str],
         known_providers: Sequence[str],
@@ -75,7 +73,6 @@ class Api:
     ) -> None:
         self._ledger = ledger
         self._accounts = accounts
-        self._exchange = exchange
         self._sqs = sqs
         self._queues = queues
         self._known_providers = known_providers
@@ -197,11 +194,12 @@ class Api:
         """Ask the provider; gives the words of its refusal where it did not."""
         key = message.provider or ""
         try:
-            provider = self._accounts.provider(key)
+            account = self._accounts.open(key)
+            provider = account.provider
             if not isinstance(provider, Cancels) or message.provider_ref is None:
                 return f"{key} cannot cancel what it has taken"
             ask = Ask(message.provider_ref, message.to, submitted_at=message.attempts[-1].at)
-            answer = provider.cancel(ask, self._exchange())
+            answer = provider.cancel(ask, account.line)
         except SecretUnreadable as error:
             self._log.error("provider secret unreadable", extra={"provider": key, "problem": str(error)})
             return f"{key} cannot be asked now: its secret is missing or not valid"

@@ -14,7 +14,6 @@ from smsgate.providers.base import CannotSay, Provider, TellsCredit
 from smsgate.reasons import SUSPENDING
 from smsgate.secrets import SecretUnreadable
 from smsgate.suspension import Suspensions
-from smsgate.wire import HttpExchange
 
 ASPECT = "credit"
 
@@ -29,7 +28,6 @@ class Credits:
         accounts: Accounts,
         suspensions: Suspensions,
         offers: Mapping[str, type[Provider]],
-        exchange: Callable[[], HttpExchange],
         thresholds: Mapping[str, Decimal],
         clock: Callable[[], datetime],
     ) -> None:
@@ -37,7 +35,6 @@ class Credits:
         self._accounts = accounts
         self._suspensions = suspensions
         self._offers = offers
-        self._exchange = exchange
         self._thresholds = thresholds
         self._clock = clock
         self._log = telemetry.logger()
@@ -56,16 +53,17 @@ class Credits:
                 self._log.warning("credit not measured", extra={"provider": key, "reason": silence.reason.code.value})
                 telemetry.count("CreditNotMeasured", provider=key)
                 if silence.reason.code in SUSPENDING:
-                    self._suspensions.suspend(key, silence.reason, self._accounts.version(key))
+                    self._suspensions.suspend(key, silence.reason, self._accounts.open(key).version)
         telemetry.count("CreditsRan")
 
     def _measure(self, key: str) -> None:
-        if self._suspensions.forbids_questions(key, self._accounts.version(key)):
+        account = self._accounts.open(key)
+        if self._suspensions.forbids_questions(key, account.version):
             telemetry.count("CreditNotMeasured", provider=key)
             return
-        provider = self._accounts.provider(key)
+        provider = account.provider
         if isinstance(provider, TellsCredit):
-            self.record(key, provider.credit(self._exchange()))
+            self.record(key, provider.credit(account.line))
 
     def record(self, key: str, credit: Decimal) -> None:
         """Two measurements at once: each crossing is still written, and so told, once."""

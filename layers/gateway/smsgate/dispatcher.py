@@ -28,7 +28,6 @@ from smsgate.routing import Candidate, Obstacle, Route, Rules, route
 from smsgate.secrets import Secrets, SecretUnreadable
 from smsgate.status import Status
 from smsgate.suspension import Suspensions
-from smsgate.wire import HttpExchange
 
 WORKERS = 32
 """Calls in flight at once. The providers' answers take 50 ms and more; waiting for them costs nothing but threads."""
@@ -39,8 +38,8 @@ SLICE = 320
 RESERVE = timedelta(seconds=3)
 """Beyond the provider's deadline: for claiming, recording and answering."""
 
-_CLAIMED_FOR = timedelta(seconds=20)
-"""Beyond the provider's deadline: how long a claimed message may wait for its turn."""
+_TURNS = 2
+"""How many calls of others a claimed message may wait for, each of a provider's whole deadline, before its own."""
 
 _BACK_OFF = (30, 60, 120, 300, 600, 900)
 
@@ -72,7 +71,6 @@ class Dispatcher:
         suspensions: Suspensions,
         evidence: Evidence,
         offers: Mapping[str, type[Provider]],
-        exchange: Callable[[], HttpExchange],
         rules: Rules,
         watch: Watch,
         deadline: timedelta,
@@ -84,7 +82,6 @@ class Dispatcher:
         self._suspensions = suspensions
         self._evidence = evidence
         self._offers = offers
-        self._exchange = exchange
         self._rules = rules
         self._watch = watch
         self._deadline = deadline
@@ -129,8 +126,7 @@ class Dispatcher:
         found = {}
         for key in sorted(wanted):
             try:
-                self._accounts.provider(key)
-                obstacle = self._suspensions.obstacle(key, self._accounts.version(key))
+                obstacle = self._suspensions.obstacle(key, self._accounts.open(key).version)
             except SecretUnreadable as error:
                 self._log.error("provider secret unreadable", extra={"provider": key, "problem": str(error)})
                 telemetry.count("SecretUnreadable", provider=key)
@@ -183,7 +179,7 @@ class Dispatcher:
         if chosen.waits is not None:
             return lifecycle.park(message, chosen.waits.reason, now, chosen.waits.until)
         first: Candidate = chosen.candidates[0]
-        until = now + self._deadline + _CLAIMED_FOR
+        until = now + self._deadline * (1 + _TURNS)
         return lifecycle.claim(message, first.provider, now, until, first.parts, first.points, chosen.passed_over)
 
     def _save(self, message: Message) -> Message:
@@ -245,8 +241,7 @@ class Dispatcher:
             late = NotSent(Reason(Code.RATE_LIMITED, provider_text="its turn came too late"))
             return (late,) * len(messages), ""
         try:
-            version = self._accounts.version(key)
-            provider = self._accounts.provider(key)
+            account = self._accounts.open(key)
             callbacks = self._secrets.callbacks()
         except SecretUnreadable as error:
             self._log.error("secret unreadable", extra={"provider": key, "problem": str(error)})
@@ -262,14 +257,14 @@ class Dispatcher:
                 reply_url=reply_url(callbacks, key, first),
             )
         try:
-            outcomes = provider.send(dispatch, self._exchange())
+            outcomes = account.provider.send(dispatch, account.line)
             if len(outcomes) != len(messages):
                 raise ValueError("as many outcomes as messages are due")
         except Exception as error:
             # A fault of ours after the request may have gone out: nobody can know, so nobody sends it again.
             self._log.error("provider module failed", extra={"provider": key, "error": type(error).__name__})
             outcomes = (MaybeSent(Reason(Code.UNKNOWN, provider_text=type(error).__name__)),) * len(messages)
-        return outcomes, version
+        return outcomes, account.version
 
     # After the wire
 
@@ -299,7 +294,7 @@ class Dispatcher:
         elif outcome.reason.code in SUSPENDING and version:
             retry = self._suspensions.suspend(key, outcome.reason, version).until
         if following:
-            until = now + self._deadline + _CLAIMED_FOR
+            until = now + self._deadline * (1 + _TURNS)
             provider, *rest = following
             changed = self._ledger.change_from(
                 each.message, lambda m: lifecycle.call_next(m, attempt, outcome, provider, now, until)

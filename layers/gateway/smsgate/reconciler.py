@@ -28,7 +28,7 @@ from smsgate.secrets import SecretUnreadable
 from smsgate.status import Status
 from smsgate.suspension import Suspensions
 from smsgate.wakeups import wake
-from smsgate.wire import HttpExchange
+from smsgate.wire import Line
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
@@ -61,7 +61,6 @@ class Reconciler:
         evidence: Evidence,
         replies: Replies,
         offers: Mapping[str, type[Provider]],
-        exchange: Callable[[], HttpExchange],
         sqs: SQSClient,
         queues: Mapping[Lane, str],
         watch: Watch,
@@ -74,7 +73,6 @@ class Reconciler:
         self._evidence = evidence
         self._replies = replies
         self._offers = offers
-        self._exchange = exchange
         self._sqs = sqs
         self._queues = queues
         self._watch = watch
@@ -166,21 +164,27 @@ class Reconciler:
                 ask = Ask(ref, message.to, submitted_at=message.send_at or message.attempts[-1].at)
                 questions[message.provider or ""].append(_Question(message, ask))
         for key, asked in questions.items():
-            provider = self._usable(key, Queries)  # type: ignore[type-abstract]
-            if provider is None:
+            usable = self._usable(key, Queries)  # type: ignore[type-abstract]
+            if usable is None:
                 continue
+            provider, line = usable
             size = provider.asks_per_call
             batches = [asked[start : start + size] for start in range(0, len(asked), size)]
             # Consumed, so that an error of a worker is raised here.
-            list(pool.map(partial(self._ask, key, provider, time_left), batches))
+            list(pool.map(partial(self._ask, key, provider, line, time_left), batches))
 
     def _ask(
-        self, key: str, provider: Queries, time_left: Callable[[], timedelta], questions: Sequence[_Question]
+        self,
+        key: str,
+        provider: Queries,
+        line: Line,
+        time_left: Callable[[], timedelta],
+        questions: Sequence[_Question],
     ) -> None:
         if time_left() < self._deadline:
             return  # Each is due again at its next check.
         try:
-            reports = provider.query([question.ask for question in questions], self._clock(), self._exchange())
+            reports = provider.query([question.ask for question in questions], self._clock(), line)
         except CannotSay as silence:
             self._cannot_say(key, silence)
             return
@@ -203,14 +207,15 @@ class Reconciler:
         for key, offered in self._offers.items():
             if not issubclass(offered, PollsReplies):
                 continue
-            provider = self._usable(key, PollsReplies)  # type: ignore[type-abstract]
-            if provider is None:
+            usable = self._usable(key, PollsReplies)  # type: ignore[type-abstract]
+            if usable is None:
                 continue
+            provider, line = usable
             for day in days:
                 if time_left() < self._deadline * 2:
                     return
                 try:
-                    for reply in provider.replies_of(day, self._exchange()):
+                    for reply in provider.replies_of(day, line):
                         self._replies.receive(reply)
                 except CannotSay as silence:
                     self._cannot_say(key, silence)
@@ -218,13 +223,13 @@ class Reconciler:
 
     # Providers
 
-    def _usable(self, key: str, ability: type[Ability]) -> Ability | None:
+    def _usable(self, key: str, ability: type[Ability]) -> tuple[Ability, Line] | None:
         """The provider, if it has the ability and credentials nobody refused: questions must not lock an account."""
         try:
-            if self._suspensions.forbids_questions(key, self._accounts.version(key)):
+            account = self._accounts.open(key)
+            if self._suspensions.forbids_questions(key, account.version):
                 return None
-            provider = self._accounts.provider(key)
-            return provider if isinstance(provider, ability) else None
+            return (account.provider, account.line) if isinstance(account.provider, ability) else None
         except SecretUnreadable as error:
             self._log.error("provider secret unreadable", extra={"provider": key, "problem": str(error)})
             telemetry.count("SecretUnreadable", provider=key)
@@ -234,4 +239,4 @@ class Reconciler:
         self._log.warning("provider cannot say", extra={"provider": key, "reason": silence.reason.code.value})
         telemetry.count("ProviderCannotSay", provider=key)
         if silence.reason.code in SUSPENDING:
-            self._suspensions.suspend(key, silence.reason, self._accounts.version(key))
+            self._suspensions.suspend(key, silence.reason, self._accounts.open(key).version)

@@ -79,11 +79,11 @@ class Settings:
     @property
     def service(self) -> str:
         """Whose log lines and metrics they are."""
-        return self._env.get("POWERTOOLS_SERVICE_NAME") or "smsgate"
+        return self._env.get("SERVICE_NAME") or "smsgate"
 
     @property
     def metrics_namespace(self) -> str:
-        return self._env.get("POWERTOOLS_METRICS_NAMESPACE") or "smsgate"
+        return self._env.get("METRICS_NAMESPACE") or "smsgate"
 
     @property
     def log_level(self) -> str:

@@ -13,15 +13,18 @@ from smsgate.clock import utc_now
 from smsgate.evidence import Evidence
 from smsgate.ledger import Ledger
 from smsgate.lifecycle import Watch
+from smsgate.lines import Lines
 from smsgate.messages import Lane
 from smsgate.providers import find
 from smsgate.routing import Rules
 from smsgate.secrets import Secrets
+from smsgate.sessions import Sessions
 from smsgate.settings import Settings
 from smsgate.suspension import Suspensions
 
 if TYPE_CHECKING:
     from smsgate.providers.base import Provider
+    from smsgate.wire import Exchange
 
 
 class Wiring:
@@ -44,9 +47,10 @@ class Wiring:
         """The enabled providers, in the operator's order; a key nobody knows is a mistake worth stopping for."""
         return {key: find(key) for key in self.settings.enabled_providers}
 
-    @cached_property
-    def accounts(self) -> Accounts:
-        return Accounts(self.secrets, find)
+    def accounts(self, exchange: Callable[[], Exchange]) -> Accounts:
+        """For the functions that call providers; `exchange` is opened with their first call."""
+        sessions = Sessions(self.ledger, self.settings.provider_deadline, self.clock)
+        return Accounts(self.secrets, find, Lines(exchange, sessions))
 
     @cached_property
     def suspensions(self) -> Suspensions:
