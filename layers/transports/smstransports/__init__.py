@@ -5,38 +5,55 @@ or may have been.
 
   http.py     HTTP over httpx, under one total deadline
   sockets.py  the httpx transport below it, which keeps that deadline
+  soap.py     SOAP: zeep renders and reads, HTTP carries
+  mail.py     mail: SMTP, or Amazon SES
 
 Which of them a request goes over is said by its type, and a transport is loaded with the first request for it.
 """
 
 from __future__ import annotations
 
+import threading
 from datetime import timedelta
-from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from importlib import import_module
+from typing import Any, Protocol, cast
 
-from smsgate.wire import Exchange, HttpRequest
+from smsgate.wire import Exchange, HttpRequest, MailRequest, SoapRequest
 
-if TYPE_CHECKING:
-    from smstransports.http import HttpTransport
+_TRANSPORTS: dict[type, tuple[str, str]] = {
+    HttpRequest: ("smstransports.http", "HttpTransport"),
+    SoapRequest: ("smstransports.soap", "SoapTransport"),
+    MailRequest: ("smstransports.mail", "MailTransport"),
+}
+
+
+class _Transport(Protocol):
+    """What each transport is: made with the seconds one call may take in all, and shared by any number of threads."""
+
+    def exchange(self, request: Any) -> Any: ...
 
 
 def open_exchange(deadline: timedelta) -> Exchange:
     """Calls over whichever wire a request names, each under this deadline in all."""
-    return _Wires(deadline)
+    return _Wires(deadline.total_seconds())
 
 
 class _Wires:
-    def __init__(self, deadline: timedelta) -> None:
-        self._deadline = deadline
+    def __init__(self, deadline_seconds: float) -> None:
+        self._deadline_seconds = deadline_seconds
+        self._opened: dict[type, _Transport] = {}
+        self._lock = threading.Lock()
 
     def __call__(self, request: Any, /) -> Any:
-        if isinstance(request, HttpRequest):
-            return self._http.exchange(request)
-        raise TypeError(f"no wire carries a {type(request).__name__}")
+        kind = type(request)
+        transport = self._opened.get(kind) or self._open(kind)
+        return transport.exchange(request)
 
-    @cached_property
-    def _http(self) -> HttpTransport:
-        from smstransports.http import HttpTransport
-
-        return HttpTransport(self._deadline.total_seconds())
+    def _open(self, kind: type) -> _Transport:
+        if kind not in _TRANSPORTS:
+            raise TypeError(f"no wire carries a {kind.__name__}")
+        with self._lock:  # Many threads make their first call at once; one transport is opened for all of them.
+            if kind not in self._opened:
+                module, name = _TRANSPORTS[kind]
+                self._opened[kind] = cast("_Transport", getattr(import_module(module), name)(self._deadline_seconds))
+            return self._opened[kind]
