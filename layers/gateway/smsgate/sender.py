@@ -54,7 +54,9 @@ class Sender:
         work: list[_Work] = []
         for record in records:
             try:
-                work.append(_Work(record["messageId"], self._messages_of(record)))
+                messages_of = self._messages_of(record)
+                _keep_out_of_logs(messages_of)
+                work.append(_Work(record["messageId"], messages_of))
             except Exception as error:
                 # The ledger cannot be reached: nothing is known of this record, so it comes again. The others go on.
                 self._log.error(
@@ -133,3 +135,8 @@ class Sender:
             "request rejected",
             extra={"request_id": invalid.request_id, "code": code.value, "fields": [p.field for p in invalid.problems]},
         )
+
+
+def _keep_out_of_logs(messages: Sequence[Message]) -> None:
+    for text in {message.text for message in messages if message.text}:
+        telemetry.withhold(text)
