@@ -939,7 +939,7 @@ def test_several_receipts_in_one_call_are_all_read() -> None:
         Callback("GET", MESSAGE_ID, "smsresp=%5B%5D"),
         Callback("GET", MESSAGE_ID, "smsresp=%7B%22a%22%3ANaN%7D"),
         Callback("GET", MESSAGE_ID, f"smsresp={'%5B' * 100_000}"),
-        Callback("GET", MESSAGE_ID, "&".join(f"a{n}=1" for n in range(10_000))),
+        Callback("GET", MESSAGE_ID, "&".join([RECEIPT, *(f"a{n}=1" for n in range(10_000))])),
         Callback("GET", "", urlencode({"smsresp": receipt(msgid=...)})),
         Callback("POST", MESSAGE_ID, "", b"\xff\xfe"),
     ],
