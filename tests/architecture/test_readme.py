@@ -7,7 +7,7 @@ import json
 import re
 import shlex
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -66,7 +66,7 @@ def test_a_json_block_is_valid_by_the_published_schema(block: Block) -> None:
 
 
 # What each command of the README is here. `make` targets are run by the set-up, CI and the journeys themselves.
-COMMANDS = {
+COMMANDS: dict[str, Callable[[list[str]], bool]] = {
     "make": lambda words: (ROOT / "Makefile").read_text("utf-8").find(f"\n{words[1]}:") >= 0,
     "sam": lambda words: all(word in _sam_help(words[1]) for word in words if word.startswith("--")),
     "aws": lambda words: words[1:3] == ["secretsmanager", "create-secret"] and _secret_is_known(words),
