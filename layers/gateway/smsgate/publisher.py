@@ -27,7 +27,7 @@ SOURCE = "smsgate"
 VERSION = "1"
 
 _PER_CALL = 10  # what PutEvents takes at once
-_PER_CALL_BYTES = 200_000  # of the 256 KB it takes, so that its own envelope fits as well
+_PER_CALL_BYTES = 240_000  # of the 256 KB it takes, so that what it adds to each event fits as well
 _TRIES = 3
 
 _ALERTS = frozenset({"Credit Low", "Credit Recovered", "Provider Suspended", "Provider Resumed"})
@@ -42,6 +42,19 @@ class Event:
         return json.dumps(self.detail, ensure_ascii=False, default=_number)
 
 
+@dataclass(frozen=True, slots=True)
+class _Pending:
+    """An event on its way, and the place in the stream to go back to should it not get onto the bus."""
+
+    sequence_number: str
+    event: Event
+    body: str = field(repr=False)
+
+    @property
+    def size(self) -> int:
+        return len(self.body.encode())
+
+
 class Publisher:
     def __init__(self, bus: str, topic: str, events: EventBridgeClient, sns: SNSClient) -> None:
         self._bus = bus
@@ -52,50 +65,66 @@ class Publisher:
 
     def handle(self, records: Sequence[Mapping[str, Any]]) -> str | None:
         """Publish a batch in order; gives the sequence number of the first record that could not be, if any."""
-        pending = [(record["dynamodb"]["SequenceNumber"], event) for record in records for event in _events_of(record)]
+        pending = [each for record in records for each in self._pending(record)]
         while pending:
             count = _fitting(pending)
-            failed = self._put([event for _, event in pending[:count]])
+            failed = self._put(pending[:count])
             if failed is not None:
-                return str(pending[failed][0])
-            for sequence_number, event in pending[:count]:
-                if event.detail_type in _ALERTS and not self._alert(event):
-                    return str(sequence_number)
+                return failed.sequence_number
+            for each in pending[:count]:
+                if each.event.detail_type in _ALERTS and not self._alert(each):
+                    return each.sequence_number
             pending = pending[count:]
         return None
 
-    def _put(self, events: list[Event]) -> int | None:
-        """The index of the first event that did not get onto the bus. PutEvents may take some and refuse others."""
-        missing = list(range(len(events)))
+    def _pending(self, record: Mapping[str, Any]) -> list[_Pending]:
+        """What a record comes to. One that cannot be understood will not be on the next try either: it is counted,
+        alarmed and passed over, for it would hold back every change behind it until the stream forgets them all."""
+        try:
+            number = str(record["dynamodb"]["SequenceNumber"])
+            pending = [_Pending(number, event, event.body()) for event in _events_of(record)]
+            if any(each.size > _PER_CALL_BYTES for each in pending):
+                raise ValueError("an event is larger than the bus takes")
+        except Exception as error:
+            self._log.exception(
+                "stream record passed over",
+                extra={"event_id": record.get("eventID"), "error": type(error).__name__},
+            )
+            telemetry.count("StreamRecordPassedOver")
+            return []
+        return pending
+
+    def _put(self, pending: Sequence[_Pending]) -> _Pending | None:
+        """The first event that did not get onto the bus. PutEvents may take some and refuse others."""
+        missing = list(pending)
         for _ in range(_TRIES):
             try:
                 answer = self._events.put_events(
                     Entries=[
                         {
                             "Source": SOURCE,
-                            "DetailType": events[index].detail_type,
-                            "Detail": events[index].body(),
+                            "DetailType": each.event.detail_type,
+                            "Detail": each.body,
                             "EventBusName": self._bus,
                         }
-                        for index in missing
+                        for each in missing
                     ]
                 )
             except Exception as error:
                 self._log.error("events not published", extra={"error": type(error).__name__})
-                telemetry.count("EventsNotPublished", value=len(missing))
-                return missing[0]
-            entries = answer["Entries"]
-            missing = [index for index, entry in zip(missing, entries, strict=True) if not entry.get("EventId")]
+                break
+            missing = [each for each, entry in zip(missing, answer["Entries"], strict=True) if not entry.get("EventId")]
             if not missing:
                 return None
         telemetry.count("EventsNotPublished", value=len(missing))
         return missing[0]
 
-    def _alert(self, event: Event) -> bool:
+    def _alert(self, pending: _Pending) -> bool:
         try:
-            self._sns.publish(TopicArn=self._topic, Subject=_subject(event), Message=event.body())
+            self._sns.publish(TopicArn=self._topic, Subject=_subject(pending.event), Message=pending.body)
         except Exception as error:
             self._log.error("alert not published", extra={"error": type(error).__name__})
+            telemetry.count("AlertNotPublished")
             return False
         return True
 
@@ -244,11 +273,11 @@ def _subject(event: Event) -> str:
     return f"smsgate: {event.detail_type}: {event.detail['provider']}"
 
 
-def _fitting(pending: Sequence[tuple[str, Event]]) -> int:
+def _fitting(pending: Sequence[_Pending]) -> int:
     """How many of the next events go into one call."""
     size = 0
-    for count, (_, event) in enumerate(pending[:_PER_CALL]):
-        size += len(event.body().encode())
+    for count, each in enumerate(pending[:_PER_CALL]):
+        size += each.size
         if size > _PER_CALL_BYTES and count:
             return count
     return min(len(pending), _PER_CALL)
