@@ -9,7 +9,7 @@ from smsgate import lifecycle
 from smsgate.ledger import Ledger
 from smsgate.lifecycle import Watch
 from smsgate.messages import Message, Report
-from smsgate.providers.base import UNREADABLE, Provider, ReadsReceipts
+from smsgate.providers.base import Provider, ReadsReceipts
 
 
 class Evidence:
@@ -22,10 +22,13 @@ class Evidence:
         return self._ledger.change_from(message, lambda m: lifecycle.report(m, report, self._clock(), self._watch))
 
     def receive(self, provider: str, report: Report, callback_key: str) -> bool:
-        """A report that came by callback; False where no message of ours is known by it (yet)."""
+        """A report that came by callback; False where it is of no message that provider was given, as far as is known.
+
+        The tokens are the same for all providers, so one of them could name a message that another one carries.
+        """
         message_id = report.message_id or self._referenced(provider, report, callback_key)
         message = self._ledger.get(message_id) if message_id else None
-        if message is None:
+        if message is None or all(attempt.provider != provider for attempt in message.attempts):
             return False
         self.apply(message, report)
         return True
@@ -38,7 +41,7 @@ class Evidence:
                 continue
             try:
                 reports = provider.read_receipts(callback)
-            except UNREADABLE:
+            except Exception:  # noqa: S112
                 continue  # It was counted and marked when it came.
             for report in reports:
                 if report.provider_ref == provider_ref and report.to == message.to:

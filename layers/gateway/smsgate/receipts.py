@@ -13,7 +13,7 @@ from smsgate import telemetry
 from smsgate.callback_urls import is_genuine
 from smsgate.evidence import Evidence
 from smsgate.ledger import Ledger
-from smsgate.providers.base import UNREADABLE, Provider, ReadsReceipts
+from smsgate.providers.base import Provider, ReadsReceipts
 from smsgate.secrets import Secrets
 from smsgate.wire import Acknowledgement, Callback
 
@@ -67,7 +67,8 @@ class Receipts:
         """Apply what can be understood; gives what could not be."""
         try:
             reports = provider.read_receipts(callback)
-        except UNREADABLE as error:
+        except Exception as error:
+            # Whatever it is, calling again with the same bytes would not mend it: they are kept, and can be read later.
             telemetry.count("CallbackUnreadable", provider=provider_key)
             self._log.error("callback not understood", extra={"callback": key, "error": type(error).__name__})
             return f"unreadable: {type(error).__name__}"
