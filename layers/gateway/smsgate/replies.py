@@ -12,6 +12,7 @@ from smsgate.messages import Message, Reply
 # The longest any vendor keeps a two-way number open for an answer.
 _ANSWERED_WITHIN = timedelta(days=30)
 _LOOKED_AT = 25
+_MAY_HAVE_ARRIVED = frozenset({"calling", "accepted", "maybe_sent"})
 
 
 class Replies:
@@ -41,8 +42,12 @@ class Replies:
                 return message, "exact"
         for key in self._ledger.to_recipient(reply.sender, _LOOKED_AT).items:
             message = self._ledger.get(message_id_of(key))
-            if message is None or message.provider != reply.provider or not message.attempts:
+            if message is None or message.provider != reply.provider or not _may_have_arrived(message):
                 continue
             if self._clock() - message.attempts[-1].at <= _ANSWERED_WITHIN:
                 return message, "likely"
         return None, "none"
+
+
+def _may_have_arrived(message: Message) -> bool:
+    return any(attempt.outcome in _MAY_HAVE_ARRIVED for attempt in message.attempts)
