@@ -36,7 +36,10 @@ class Accounts:
 
     def rotated(self, key: str, refused_version: str) -> bool:
         """After a refused password: is there a newer secret than the one that was refused?"""
-        return self._secrets.reread(key).version != refused_version
+        try:
+            return self._secrets.reread(key).version != refused_version
+        except SecretUnreadable:
+            return False
 
     def _provider(self, key: str, secret: Secret) -> Provider:
         fields: Mapping[str, object] = secret.fields

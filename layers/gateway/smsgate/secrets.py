@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
 KEPT_FOR = timedelta(minutes=5)
 
+_ASK_AGAIN_AFTER = timedelta(seconds=30)
+"""In an outage of the store: each question waits for several timeouts, which no batch of messages can afford often."""
+
 _SHOWN_FIELDS = frozenset(
     {"base_url", "backup_url", "public_url", "soap_version", "mail_to", "mail_from", "sender", "reply_numbers"}
 )
@@ -50,9 +53,8 @@ class Secrets:
         return self._read(f"{self._prefix}/providers/{provider}")
 
     def reread(self, provider: str) -> Secret:
-        """After a refusal that a rotation would explain: the newest version, whatever is kept."""
-        self._kept.pop(f"{self._prefix}/providers/{provider}", None)
-        return self.account(provider)
+        """After a refusal that a rotation would explain: the newest version, however new the kept one is."""
+        return self._read(f"{self._prefix}/providers/{provider}", kept_for=timedelta(0))
 
     def callbacks(self) -> Callbacks:
         secret = self._read(f"{self._prefix}/callbacks")
@@ -66,15 +68,16 @@ class Secrets:
             raise SecretUnreadable(f"{self._prefix}/callbacks: `public_url` must be the https address of the HTTP API")
         return Callbacks(tuple(tokens), public_url.rstrip("/"))
 
-    def _read(self, name: str) -> Secret:
+    def _read(self, name: str, kept_for: timedelta = KEPT_FOR) -> Secret:
         now = self._clock()
         read_at, secret = self._kept.get(name, (None, None))
-        if secret and read_at and now - read_at < KEPT_FOR:
+        if secret and read_at and now - read_at < kept_for:
             return secret
         try:
             answer = self._client.get_secret_value(SecretId=name)
         except Exception as error:
             if secret:  # An outage of the store must not stop the sending while what we know still works.
+                self._kept[name] = (now - KEPT_FOR + _ASK_AGAIN_AFTER, secret)
                 return secret
             raise SecretUnreadable(f"{name}: {type(error).__name__}") from None
         try:
