@@ -2,12 +2,13 @@
 
 A suspended provider is tried again by one worker at a time: the first to move `retry_at` on, once it has come. A
 provider that refused our credentials is not tried again before its secret has changed: some vendors lock the account.
+With a changed secret it is tried at once, and again after a while should that trial have come to nothing.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from smsgate.items import reason_from_plain, stamp, time_of
@@ -26,9 +27,10 @@ class Suspension:
     reason: Reason
     since: datetime
     retry_at: datetime
-    secret_version: str
+    secret_version: str  # with which it was refused
+    tried_version: str  # with which it was tried last
     active: bool
-    version: int
+    version: int  # of the state in the ledger
 
 
 class Suspensions:
@@ -47,6 +49,7 @@ class Suspensions:
             time_of(plain["since"]),
             time_of(plain["retry_at"]),
             plain["secret_version"],
+            plain["tried_version"],
             bool(plain["active"]),
             int(plain["version"]),
         )
@@ -57,10 +60,12 @@ class Suspensions:
         if known is None or not known.active:
             return None
         now = self._clock()
-        mended = known.secret_version != secret_version
-        if not mended and (known.reason.code in _NEEDS_NEW_SECRET or now < known.retry_at):
+        refused_for_good = known.reason.code in _NEEDS_NEW_SECRET and known.secret_version == secret_version
+        untried = secret_version not in (known.secret_version, known.tried_version)
+        if refused_for_good or (now < known.retry_at and not untried):
             return Obstacle(known.reason, max(known.retry_at, now + _PAUSE))
-        if self._write(provider, known.reason, known.since, secret_version, now, active=True, seen=known.version):
+        trial = replace(known, tried_version=secret_version, retry_at=now + _PAUSE)
+        if self._write(provider, trial):
             self._trying.add(provider)
             return None
         return Obstacle(known.reason, now + _PAUSE)
@@ -77,8 +82,10 @@ class Suspensions:
         now = self._clock()
         known = self.read(provider)
         since = known.since if known and known.active else now
-        self._write(provider, reason, since, secret_version, now, active=True, seen=known.version if known else 0)
-        return Obstacle(reason, now + _PAUSE)
+        retry_at = now + _PAUSE
+        seen = known.version if known else 0
+        self._write(provider, Suspension(reason, since, retry_at, secret_version, secret_version, True, seen))
+        return Obstacle(reason, retry_at)
 
     def worked(self, provider: str) -> None:
         """It took a message: whatever was wrong is mended. Reads nothing unless this worker was trying it again."""
@@ -87,26 +94,16 @@ class Suspensions:
         self._trying.discard(provider)
         known = self.read(provider)
         if known and known.active:
-            now = self._clock()
-            self._write(provider, known.reason, now, known.secret_version, now, active=False, seen=known.version)
+            self._write(provider, replace(known, since=self._clock(), active=False))
 
-    def _write(
-        self,
-        provider: str,
-        reason: Reason,
-        since: datetime,
-        secret_version: str,
-        now: datetime,
-        *,
-        active: bool,
-        seen: int,
-    ) -> bool:
+    def _write(self, provider: str, next_: Suspension) -> bool:
         state = {
-            "reason": {name: value for name, value in reason.as_json().items() if value is not None},
-            "since": stamp(since),
-            "retry_at": stamp(now + _PAUSE),
-            "secret_version": secret_version,
-            "active": active,
-            "at": stamp(now),
+            "reason": {name: value for name, value in next_.reason.as_json().items() if value is not None},
+            "since": stamp(next_.since),
+            "retry_at": stamp(next_.retry_at),
+            "secret_version": next_.secret_version,
+            "tried_version": next_.tried_version,
+            "active": next_.active,
+            "at": stamp(self._clock()),
         }
-        return self._ledger.set_provider_state(provider, ASPECT, state, seen)
+        return self._ledger.set_provider_state(provider, ASPECT, state, next_.version)
