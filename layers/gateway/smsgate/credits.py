@@ -49,11 +49,9 @@ class Credits:
             except SecretUnreadable as error:
                 self._log.error("provider secret unreadable", extra={"provider": key, "problem": str(error)})
                 telemetry.count("SecretUnreadable", provider=key)
-            except CannotSay as silence:
-                self._log.warning("credit not measured", extra={"provider": key, "reason": silence.reason.code.value})
+            except Exception as error:
+                self._log.error("credit not measured", extra={"provider": key, "error": type(error).__name__})
                 telemetry.count("CreditNotMeasured", provider=key)
-                if silence.reason.code in SUSPENDING:
-                    self._suspensions.suspend(key, silence.reason, self._accounts.open(key).version)
         telemetry.count("CreditsRan")
 
     def _measure(self, key: str) -> None:
@@ -61,11 +59,19 @@ class Credits:
         if self._suspensions.forbids_questions(key, account.version):
             telemetry.count("CreditNotMeasured", provider=key)
             return
-        provider = account.provider
-        if isinstance(provider, TellsCredit):
-            self.record(key, provider.credit(account.line))
+        if not isinstance(account.provider, TellsCredit):
+            return
+        try:
+            credit = account.provider.credit(account.line)
+        except CannotSay as silence:
+            self._log.warning("credit not told", extra={"provider": key, "reason": silence.reason.code.value})
+            telemetry.count("CreditNotMeasured", provider=key)
+            if silence.reason.code in SUSPENDING:
+                self._suspensions.suspend(key, silence.reason, account.version)
+            return
+        self._record(key, credit)
 
-    def record(self, key: str, credit: Decimal) -> None:
+    def _record(self, key: str, credit: Decimal) -> None:
         """Two measurements at once: each crossing is still written, and so told, once."""
         telemetry.gauge("Credit", float(credit), provider=key)
         threshold = self._thresholds.get(key)

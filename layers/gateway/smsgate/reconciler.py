@@ -9,18 +9,19 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 from smsgate import lifecycle, telemetry
-from smsgate.accounts import Accounts
+from smsgate.accounts import Account, Accounts
 from smsgate.clock import TAIPEI
 from smsgate.evidence import Evidence
 from smsgate.ledger import Ledger, Saved, due_shards, message_id_of
 from smsgate.lifecycle import Watch
-from smsgate.messages import Lane, Message
+from smsgate.messages import Lane, Message, Reply, Report
 from smsgate.providers.base import Ask, CannotSay, PollsReplies, Provider, Queries
 from smsgate.reasons import SUSPENDING
 from smsgate.replies import Replies
@@ -28,12 +29,9 @@ from smsgate.secrets import SecretUnreadable
 from smsgate.status import Status
 from smsgate.suspension import Suspensions
 from smsgate.wakeups import wake
-from smsgate.wire import Line
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
-
-Ability = TypeVar("Ability")
 
 WORKERS = 16
 _PAGE = 200
@@ -145,8 +143,14 @@ class Reconciler:
         for message in messages:
             ids[message.lane].append(message.message_id)
         for lane, lane_ids in ids.items():
-            wake(self._sqs, self._queues[lane], lane_ids)
-            telemetry.count("Woken", value=len(lane_ids))
+            try:
+                wake(self._sqs, self._queues[lane], lane_ids)
+            except Exception as error:
+                # They are due again soon, and what else is due must not wait for it.
+                self._log.error("not woken", extra={"lane": lane.value, "error": type(error).__name__})
+                telemetry.count("WakeUpFailed", value=len(lane_ids))
+            else:
+                telemetry.count("Woken", value=len(lane_ids))
 
     # Status checks
 
@@ -164,30 +168,33 @@ class Reconciler:
                 ask = Ask(ref, message.to, submitted_at=message.send_at or message.attempts[-1].at)
                 questions[message.provider or ""].append(_Question(message, ask))
         for key, asked in questions.items():
-            usable = self._usable(key, Queries)  # type: ignore[type-abstract]
-            if usable is None:
+            account = self._usable(key)
+            if account is None or not isinstance(account.provider, Queries):
                 continue
-            provider, line = usable
-            size = provider.asks_per_call
+            size = account.provider.asks_per_call
             batches = [asked[start : start + size] for start in range(0, len(asked), size)]
-            # Consumed, so that an error of a worker is raised here.
-            list(pool.map(partial(self._ask, key, provider, line, time_left), batches))
+            ask_batch = partial(self._ask, key, account, account.provider, time_left)
+            # One alone first: a password that is refused is then not tried by all workers at once.
+            ask_batch(batches[0])
+            list(pool.map(ask_batch, batches[1:]))
 
     def _ask(
         self,
         key: str,
+        account: Account,
         provider: Queries,
-        line: Line,
         time_left: Callable[[], timedelta],
         questions: Sequence[_Question],
     ) -> None:
         if time_left() < self._deadline:
             return  # Each is due again at its next check.
-        try:
-            reports = provider.query([question.ask for question in questions], self._clock(), line)
-        except CannotSay as silence:
-            self._cannot_say(key, silence)
-            return
+        with self._contained(key, account):
+            if self._suspensions.forbids_questions(key, account.version):
+                return
+            reports = provider.query([question.ask for question in questions], self._clock(), account.line)
+            self._apply(key, questions, reports)
+
+    def _apply(self, key: str, questions: Sequence[_Question], reports: Iterable[Report]) -> None:
         asked = {(question.ask.provider_ref, question.ask.to): question.message for question in questions}
         for report in reports:
             message = asked.get((report.provider_ref or "", report.to or ""))
@@ -207,36 +214,50 @@ class Reconciler:
         for key, offered in self._offers.items():
             if not issubclass(offered, PollsReplies):
                 continue
-            usable = self._usable(key, PollsReplies)  # type: ignore[type-abstract]
-            if usable is None:
+            account = self._usable(key)
+            if account is None or not isinstance(account.provider, PollsReplies):
                 continue
-            provider, line = usable
-            for day in days:
-                if time_left() < self._deadline * 2:
-                    return
-                try:
-                    for reply in provider.replies_of(day, line):
-                        self._replies.receive(reply)
-                except CannotSay as silence:
-                    self._cannot_say(key, silence)
-                    break
+            with self._contained(key, account):
+                for day in days:
+                    if time_left() < self._deadline * 2:
+                        return
+                    for reply in account.provider.replies_of(day, account.line):
+                        self._receive(reply)
+
+    def _receive(self, reply: Reply) -> None:
+        try:
+            self._replies.receive(reply)
+        except Exception as error:
+            # It is there to be fetched again by the next run; those behind it must not wait for it.
+            self._log.error("reply not stored", extra={"provider": reply.provider, "error": type(error).__name__})
+            telemetry.count("ReplyNotStored", provider=reply.provider)
 
     # Providers
 
-    def _usable(self, key: str, ability: type[Ability]) -> tuple[Ability, Line] | None:
-        """The provider, if it has the ability and credentials nobody refused: questions must not lock an account."""
+    def _usable(self, key: str) -> Account | None:
+        """The account, if nobody refused its credentials: questions must not lock it."""
         try:
             account = self._accounts.open(key)
-            if self._suspensions.forbids_questions(key, account.version):
-                return None
-            return (account.provider, account.line) if isinstance(account.provider, ability) else None
+            return None if self._suspensions.forbids_questions(key, account.version) else account
         except SecretUnreadable as error:
             self._log.error("provider secret unreadable", extra={"provider": key, "problem": str(error)})
             telemetry.count("SecretUnreadable", provider=key)
-            return None
+        except Exception as error:
+            self._log.error("provider state not read", extra={"provider": key, "error": type(error).__name__})
+            telemetry.count("ProviderStateNotRead", provider=key)
+        return None
 
-    def _cannot_say(self, key: str, silence: CannotSay) -> None:
-        self._log.warning("provider cannot say", extra={"provider": key, "reason": silence.reason.code.value})
-        telemetry.count("ProviderCannotSay", provider=key)
-        if silence.reason.code in SUSPENDING:
-            self._suspensions.suspend(key, silence.reason, self._accounts.open(key).version)
+    @contextmanager
+    def _contained(self, key: str, account: Account) -> Iterator[None]:
+        """What goes wrong with one provider's answer must not keep this run from anything else that is due."""
+        try:
+            try:
+                yield
+            except CannotSay as silence:
+                self._log.warning("provider cannot say", extra={"provider": key, "reason": silence.reason.code.value})
+                telemetry.count("ProviderCannotSay", provider=key)
+                if silence.reason.code in SUSPENDING:
+                    self._suspensions.suspend(key, silence.reason, account.version)
+        except Exception as error:
+            self._log.error("provider not asked to the end", extra={"provider": key, "error": type(error).__name__})
+            telemetry.count("QuestionFailed", provider=key)
