@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -14,13 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 from smsgate import lifecycle, telemetry
 from smsgate.accounts import Accounts
-from smsgate.items import stamp
+from smsgate.items import stamp, time_of
 from smsgate.ledger import Ledger, Saved, message_id_of
 from smsgate.messages import Attempt, Lane, Message, Moment
 from smsgate.numbers import e164
 from smsgate.providers.base import Ask, Cancels, CannotSay, Refusal
 from smsgate.reasons import Code, Reason
-from smsgate.requests import InvalidRequest, Problem, check, decode, split_message_id
+from smsgate.requests import InvalidRequest, Problem, Request, check, decode, split_message_id
 from smsgate.secrets import SecretUnreadable
 from smsgate.status import Status
 from smsgate.wakeups import wake
@@ -35,6 +34,9 @@ PAGE = 50
 
 _WAKE_AGAIN = timedelta(minutes=2)
 """Should the wake-up of a posted message be lost, the schedule finds it after this."""
+
+
+_LANES = {None: Lane.URGENT, "": Lane.URGENT, "urgent": Lane.URGENT, "bulk": Lane.BULK}
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,35 +87,55 @@ class Api:
     def post(self, body: bytes, lane: str | None) -> Answer:
         """Store every message, then queue their wake-ups: what was answered 202 is in the ledger."""
         now = self._clock()
+        if lane not in _LANES:
+            return _invalid([Problem("lane", "say ?lane=bulk for campaigns, or leave it out")])
         try:
             request = check(
                 decode(body),
                 fallback_id=self._new_id(),
                 accepted_at=now,
-                lane=_lane(lane),
+                lane=_LANES[lane],
                 known_providers=self._known_providers,
             )
         except InvalidRequest as invalid:
-            return _invalid(invalid.problems)
+            if invalid.late is None or not self._is_known(invalid.late):
+                return self._reject(invalid, Code.INVALID_REQUEST, now)
+            request = invalid.late
         first, *rest = request.messages()
         # The first message stands for the request: should another content have its id, nothing else is written.
         if not self._store(first, now):
-            return _invalid(
-                [Problem("id", "this id was used for a request of other content; give each request its own")]
-            )
+            return self._reject(_id_reused(request.request_id), Code.ID_REUSED, now)
         with ThreadPoolExecutor(WORKERS) as pool:
             stored = list(pool.map(lambda message: self._store(message, now), rest))
         if not all(stored):
-            return _invalid(
-                [Problem("id", "this id was used for a request of other content; give each request its own")]
-            )
+            return self._reject(_id_reused(request.request_id), Code.ID_REUSED, now)
         messages = request.in_order
-        wake(self._sqs, self._queues[first.lane], [message.message_id for message in messages])
+        self._wake(first.lane, [message.message_id for message in messages])
         telemetry.count("RequestPosted")
         return Answer(
             202,
             {"id": request.request_id, "messages": [{"message_id": m.message_id, "to": m.to} for m in messages]},
         )
+
+    def _is_known(self, request: Request) -> bool:
+        """A request that comes again after its own `send_at` came in time when it came first."""
+        first = request.messages()[0]
+        known = self._ledger.get(first.message_id)
+        return known is not None and known.digest == first.digest
+
+    def _reject(self, invalid: InvalidRequest, code: Code, now: datetime) -> Answer:
+        """As on the queues: kept with every problem, and told on the bus."""
+        self._ledger.reject_request(invalid, code, now)
+        telemetry.count("RequestRejected")
+        return _invalid(invalid.problems)
+
+    def _wake(self, lane: Lane, ids: Sequence[str]) -> None:
+        try:
+            wake(self._sqs, self._queues[lane], ids)
+        except Exception as error:
+            # They lie in the ledger and are due: the schedule wakes them, so the answer is as true as it would be.
+            self._log.error("not woken", extra={"lane": lane.value, "error": type(error).__name__})
+            telemetry.count("WakeUpFailed", value=len(ids))
 
     def _store(self, message: Message, now: datetime) -> bool:
         """False where the id belongs to another request; the same request again changes nothing."""
@@ -276,12 +298,9 @@ def _position(message: Message) -> int:
     return split_message_id(message.message_id)[1]
 
 
-def _lane(word: str | None) -> Lane:
-    if word in (None, "", "urgent"):
-        return Lane.URGENT
-    if word == "bulk":
-        return Lane.BULK
-    raise InvalidRequest("", (Problem("lane", "say ?lane=bulk for campaigns, or leave it out"),))
+def _id_reused(request_id: str) -> InvalidRequest:
+    problem = Problem("id", "this id was used for a request of other content; give each request an id of its own")
+    return InvalidRequest(request_id, (problem,))
 
 
 def _cancel_answer(results: Iterable[_Canceled | _NotCanceled]) -> Answer:
@@ -336,10 +355,11 @@ def _open_cursor(cursor: str, to: str) -> dict[str, str]:
     """A cursor is a key of the index; one that was made up may point nowhere but into the same number's messages."""
     try:
         key = json.loads(base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True))
-    except (binascii.Error, ValueError):
+        if set(key) != {"pk", "sk", "to", "accepted_at"} or key["to"] != to:
+            raise ValueError
+        split_message_id(message_id_of(key))
+        if stamp(time_of(key["accepted_at"])) != key["accepted_at"]:
+            raise ValueError
+    except (TypeError, ValueError, OverflowError, RecursionError):
         raise ValueError("not a cursor") from None
-    if not isinstance(key, dict) or set(key) != {"pk", "sk", "to", "accepted_at"} or key["to"] != to:
-        raise ValueError("not a cursor")
-    if not all(isinstance(value, str) for value in key.values()):
-        raise ValueError("not a cursor")
-    return key
+    return {name: str(value) for name, value in key.items()}
