@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Mapping
 from datetime import timedelta
 from decimal import Decimal
+
+_WHOLE = re.compile(r"[0-9]{1,9}")
 
 
 class Settings:
@@ -41,40 +44,48 @@ class Settings:
 
     @property
     def enabled_providers(self) -> tuple[str, ...]:
-        return _words(self._required("ENABLED_PROVIDERS"))
+        keys = _words(self._required("ENABLED_PROVIDERS"))
+        if not keys or len(set(keys)) < len(keys):
+            raise ValueError("ENABLED_PROVIDERS must name at least one provider, and each once")
+        return keys
 
     @property
     def allowed_countries(self) -> frozenset[str]:
-        return frozenset(word.upper() for word in _words(self._env.get("ALLOWED_COUNTRIES", "TW,HK")))
+        return frozenset(word.upper() for word in _words(self._env.get("ALLOWED_COUNTRIES") or "TW,HK"))
 
     @property
     def low_credit(self) -> dict[str, Decimal]:
-        thresholds = json.loads(self._env.get("LOW_CREDIT") or "{}", parse_float=Decimal, parse_int=Decimal)
-        if not isinstance(thresholds, dict):
-            raise ValueError("LOW_CREDIT must be a JSON object of provider to points")
-        return {str(provider): Decimal(points) for provider, points in thresholds.items()}
+        try:
+            thresholds = json.loads(self._env.get("LOW_CREDIT") or "{}", parse_float=Decimal, parse_int=Decimal)
+        except ValueError:
+            thresholds = None
+        if not isinstance(thresholds, dict) or not all(isinstance(each, Decimal) for each in thresholds.values()):
+            raise ValueError('LOW_CREDIT must be a JSON object of provider to points, like {"twsms": 500}')
+        return thresholds
 
     @property
     def check_schedule(self) -> tuple[timedelta, ...]:
         words = _words(self._env.get("CHECK_SCHEDULE") or "60,300,1800,7200,28800,86400")
+        if not words or not all(_WHOLE.fullmatch(word) and int(word) for word in words):
+            raise ValueError("CHECK_SCHEDULE must be a comma list of seconds, each a whole number above zero")
         return tuple(timedelta(seconds=int(word)) for word in words)
 
     @property
     def watch(self) -> timedelta:
-        return timedelta(hours=self._number("WATCH_HOURS", 72))
+        return timedelta(hours=self._number("WATCH_HOURS", 72, least=1))
 
     @property
     def retention(self) -> timedelta:
-        return timedelta(days=self._number("RETENTION_DAYS", 90))
+        return timedelta(days=self._number("RETENTION_DAYS", 90, least=1))
 
     @property
     def provider_deadline(self) -> timedelta:
-        return timedelta(seconds=self._number("PROVIDER_DEADLINE", 10))
+        return timedelta(seconds=self._number("PROVIDER_DEADLINE", 10, least=1))
 
     @property
     def max_parts(self) -> int | None:
         """None: no limit of ours."""
-        return self._number("MAX_PARTS", 0) or None
+        return self._number("MAX_PARTS", 0, least=0) or None
 
     @property
     def service(self) -> str:
@@ -101,9 +112,11 @@ class Settings:
             )
         return value
 
-    def _number(self, name: str, default: int) -> int:
-        value = self._env.get(name, "")
-        return int(value) if value else default
+    def _number(self, name: str, default: int, least: int) -> int:
+        value = self._env.get(name) or str(default)
+        if not _WHOLE.fullmatch(value) or int(value) < least:
+            raise ValueError(f"{name} must be a whole number of at least {least}")
+        return int(value)
 
 
 def _words(value: str) -> tuple[str, ...]:
