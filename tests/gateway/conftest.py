@@ -10,7 +10,9 @@ import boto3
 import pytest
 from moto import mock_aws
 
+from smsgate import telemetry
 from smsgate.ledger import Ledger
+from tests.gateway.house import Counts, House
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -41,17 +43,15 @@ def create_table(client: DynamoDBClient) -> None:
     )
 
 
+@pytest.fixture(scope="session")
+def client() -> DynamoDBClient:
+    """Made once: making one takes longer than most tests."""
+    return boto3.client("dynamodb")
+
+
 @pytest.fixture
-def dynamodb(monkeypatch: pytest.MonkeyPatch) -> Iterator[DynamoDBClient]:
-    for name, value in {
-        "AWS_ACCESS_KEY_ID": "testing",
-        "AWS_SECRET_ACCESS_KEY": "testing",
-        "AWS_DEFAULT_REGION": "us-east-1",
-    }.items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
+def dynamodb(client: DynamoDBClient) -> Iterator[DynamoDBClient]:
     with mock_aws():
-        client = boto3.client("dynamodb")
         create_table(client)
         yield client
 
@@ -59,3 +59,15 @@ def dynamodb(monkeypatch: pytest.MonkeyPatch) -> Iterator[DynamoDBClient]:
 @pytest.fixture
 def ledger(dynamodb: DynamoDBClient) -> Ledger:
     return Ledger(dynamodb, TABLE, timedelta(days=90))
+
+
+@pytest.fixture
+def house(ledger: Ledger) -> House:
+    return House(ledger)
+
+
+@pytest.fixture
+def counts(monkeypatch: pytest.MonkeyPatch) -> Counts:
+    kept = Counts()
+    monkeypatch.setattr(telemetry, "count", kept.count)
+    return kept

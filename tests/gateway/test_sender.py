@@ -2,127 +2,20 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from datetime import datetime, timedelta
-from typing import Any
 
 import pytest
-from botocore.exceptions import ClientError
 
 from smsgate import lifecycle
-from smsgate.accounts import Accounts
-from smsgate.dispatcher import Dispatcher
-from smsgate.evidence import Evidence
-from smsgate.ledger import Ledger
-from smsgate.lines import Lines
 from smsgate.messages import Kind, Lane, Message
 from smsgate.reasons import Code
 from smsgate.requests import request_hash
-from smsgate.routing import Rules
-from smsgate.secrets import Callbacks, Secret, SecretUnreadable
-from smsgate.sender import Sender
-from smsgate.sessions import Sessions
 from smsgate.status import Status
 from smsgate.suspension import Suspensions
-from tests.gateway.examples import NOON, WATCH
-from tests.gateway.plainline import OFFERS, Wire, maybe_sent, not_sent
-
-
-@dataclass
-class Vault:
-    """Secrets that can be rotated, or lost."""
-
-    versions: dict[str, str] = field(default_factory=lambda: dict.fromkeys(OFFERS, "v1"))
-    newest: dict[str, str] = field(default_factory=dict)
-    lost: set[str] = field(default_factory=set)
-
-    def account(self, provider: str) -> Secret:
-        if provider in self.lost:
-            raise SecretUnreadable(provider)
-        return Secret(self.versions[provider], {"password": f"password-{self.versions[provider]}"})
-
-    def reread(self, provider: str) -> Secret:
-        self.versions |= self.newest
-        return self.account(provider)
-
-    def callbacks(self) -> Callbacks:
-        return Callbacks(("t0ken",), "https://sms.example.org")
-
-
-@dataclass
-class House:
-    """Everything behind the sender, with the clock and the wire in the test's hands."""
-
-    ledger: Ledger
-    enabled: tuple[str, ...] = ("plainline",)
-    now: datetime = NOON
-    wire: Wire = field(default_factory=Wire)
-    vault: Vault = field(default_factory=Vault)
-    deadline: timedelta = timedelta(seconds=10)
-
-    def clock(self) -> datetime:
-        return self.now
-
-    def sender(self) -> Sender:
-        lines = Lines(lambda: self.wire.exchange, Sessions(self.ledger, self.deadline, self.clock))
-        accounts = Accounts(self.vault, OFFERS.__getitem__, lines)  # type: ignore[arg-type]
-        dispatcher = Dispatcher(
-            ledger=self.ledger,
-            accounts=accounts,
-            secrets=self.vault,  # type: ignore[arg-type]
-            suspensions=Suspensions(self.ledger, self.clock),
-            evidence=Evidence(self.ledger, WATCH, self.clock),
-            offers={key: OFFERS[key] for key in self.enabled},
-            rules=Rules(self.enabled, frozenset({"TW", "HK"}), None),
-            watch=WATCH,
-            deadline=self.deadline,
-            clock=self.clock,
-        )
-        return Sender(
-            ledger=self.ledger,
-            dispatcher=dispatcher,
-            known_providers=sorted(OFFERS),
-            bulk_queue="bulk",
-            clock=self.clock,
-        )
-
-    def handle(self, *records: Mapping[str, Any], left: float = 60) -> list[str]:
-        return self.sender().handle(records, lambda: timedelta(seconds=left))
-
-    def of(self, request_id: str = "order-17") -> list[Message]:
-        return sorted(self.ledger.of_request(request_id), key=lambda m: m.to)
-
-    def one(self, request_id: str = "order-17") -> Message:
-        (message,) = self.of(request_id)
-        return message
-
-
-@pytest.fixture
-def house(ledger: Ledger) -> House:
-    return House(ledger)
-
-
-def record(request: object = None, name: str = "q1", receives: int = 1, **fields: Any) -> dict[str, Any]:
-    body = request if request is not None else {"id": "order-17", "to": "+886912345678", "text": "hello", **fields}
-    return {
-        "messageId": name,
-        "body": body if isinstance(body, str) else json.dumps(body),
-        "attributes": {
-            "ApproximateReceiveCount": str(receives),
-            "SentTimestamp": str(int(NOON.timestamp() * 1000)),
-        },
-        "messageAttributes": {},
-        "eventSourceARN": "arn:aws:sqs:us-east-1:000000000000:urgent",
-    }
-
-
-def wake_up(*ids: str) -> dict[str, Any]:
-    return {
-        **record(json.dumps(ids), name="wake"),
-        "messageAttributes": {"smsgate": {"stringValue": "wake", "dataType": "String"}},
-    }
+from tests.gateway.examples import NOON
+from tests.gateway.house import House, fails, record, wake_up
+from tests.gateway.plainline import OFFERS, maybe_sent, not_sent
 
 
 class TestOneMessage:
@@ -405,7 +298,7 @@ class TestTroubleWithTheTable:
     def test_before_the_claim_nothing_is_sent_and_the_record_comes_again(
         self, house: House, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(house.ledger, "save", _fails)
+        monkeypatch.setattr(house.ledger, "save", fails)
 
         assert house.handle(record()) == ["q1"]
         assert house.wire.requests == []
@@ -417,7 +310,7 @@ class TestTroubleWithTheTable:
     def test_after_the_acceptance_the_message_ends_doubtful_and_is_never_sent_again(
         self, house: House, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(house.ledger, "change_from", _fails)
+        monkeypatch.setattr(house.ledger, "change_from", fails)
         assert house.handle(record()) == ["q1"]
         monkeypatch.undo()
 
@@ -430,7 +323,7 @@ class TestTroubleWithTheTable:
     def test_while_suspensions_cannot_be_read_no_record_is_lost(
         self, house: House, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(house.ledger, "provider_state", _fails)
+        monkeypatch.setattr(house.ledger, "provider_state", fails)
 
         assert house.handle(record()) == ["q1"]
         assert house.wire.requests == []
@@ -438,7 +331,7 @@ class TestTroubleWithTheTable:
     def test_where_a_rejection_cannot_be_stored_only_its_record_comes_again(
         self, house: House, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(house.ledger, "reject_request", _fails)
+        monkeypatch.setattr(house.ledger, "reject_request", fails)
 
         assert house.handle(record("{", name="bad"), record()) == ["bad"]
         assert house.one().status is Status.SENT
@@ -477,7 +370,3 @@ def _code(message: Message) -> Code | None:
 def _next(message: Message) -> datetime:
     assert message.next_attempt_at is not None
     return message.next_attempt_at
-
-
-def _fails(*_: object, **__: object) -> None:
-    raise ClientError({"Error": {"Code": "InternalServerError"}}, "PutItem")
