@@ -13,8 +13,10 @@ A simulator is started, gives the secret that an account of it would have, and i
 from __future__ import annotations
 
 from local.simulators.base import Simulator
+from local.simulators.smsget import SmsGet
 from local.simulators.twsms import TwSms
 
 SIMULATORS: dict[str, type[Simulator]] = {
+    "smsget": SmsGet,
     "twsms": TwSms,
 }
