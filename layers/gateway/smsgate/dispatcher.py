@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
+from secrets import token_hex
 
 from smsgate import lifecycle, telemetry
 from smsgate.accounts import Accounts
@@ -48,6 +49,14 @@ _BACK_OFF = (30, 60, 120, 300, 600, 900)
 class Claimed:
     message: Message
     alternatives: tuple[str, ...]  # providers to fail over to, in order
+
+
+@dataclass(frozen=True, slots=True)
+class _Batch:
+    """Messages that are claimed together, so that some of them may travel in one call."""
+
+    name: str
+    obstacles: Mapping[str, Obstacle]
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +110,8 @@ class Dispatcher:
                     unfinished.update(message.message_id for message in messages[start:])
                     break
                 claimed: list[Claimed] = []
-                for message, result in zip(batch, pool.map(partial(self._claim, obstacles), batch), strict=True):
+                claims = pool.map(partial(self._claim, _Batch(token_hex(6), obstacles)), batch)
+                for message, result in zip(batch, claims, strict=True):
                     if isinstance(result, Claimed):
                         claimed.append(result)
                     elif isinstance(result, IdReused):
@@ -139,17 +149,17 @@ class Dispatcher:
                 found[key] = obstacle
         return found
 
-    def _claim(self, obstacles: Mapping[str, Obstacle], message: Message) -> Claimed | IdReused | bool:
+    def _claim(self, batch: _Batch, message: Message) -> Claimed | IdReused | bool:
         """Claimed, or True where nothing is left to do now, or False where a redelivery must look again."""
         try:
-            return self._claim_or_settle(message, obstacles)
+            return self._claim_or_settle(message, batch)
         except Exception as error:
             # Nothing was sent; the record comes back and finds the ledger as it is.
             self._log.error("claim failed", extra={"message_id": message.message_id, "error": type(error).__name__})
             telemetry.count("ClaimFailed")
             return False
 
-    def _claim_or_settle(self, message: Message, obstacles: Mapping[str, Obstacle]) -> Claimed | IdReused | bool:
+    def _claim_or_settle(self, message: Message, batch: _Batch) -> Claimed | IdReused | bool:
         digest = message.digest
         while True:
             now = self._clock()
@@ -161,8 +171,8 @@ class Dispatcher:
                 continue
             if message.status is not Status.ACCEPTED or _rests(message, now):
                 return True
-            chosen = route(message, self._offers, obstacles, self._rules, now)
-            result = self._ledger.save(self._next(message, chosen, now))
+            chosen = route(message, self._offers, batch.obstacles, self._rules, now)
+            result = self._ledger.save(self._next(message, chosen, batch, now))
             if isinstance(result, Saved):
                 if result.message.status is not Status.SENDING:
                     return True
@@ -171,7 +181,7 @@ class Dispatcher:
                 return IdReused()
             message = result.message
 
-    def _next(self, message: Message, chosen: Route, now: datetime) -> Message:
+    def _next(self, message: Message, chosen: Route, batch: _Batch, now: datetime) -> Message:
         if lifecycle.is_expired(message, now):
             return lifecycle.expire(message, now)
         if chosen.refused is not None:
@@ -180,7 +190,11 @@ class Dispatcher:
             return lifecycle.park(message, chosen.waits.reason, now, chosen.waits.until)
         first: Candidate = chosen.candidates[0]
         until = now + self._deadline * (1 + _TURNS)
-        return lifecycle.claim(message, first.provider, now, until, first.parts, first.points, chosen.passed_over)
+        alone = self._offers[first.provider].capabilities.recipients_per_call == 1
+        together = None if alone else batch.name
+        return lifecycle.claim(
+            message, first.provider, now, until, first.parts, first.points, chosen.passed_over, together
+        )
 
     def _save(self, message: Message) -> Message:
         """Write, or learn what somebody else wrote."""
