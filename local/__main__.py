@@ -17,6 +17,9 @@ from typing import Any
 from local.gateway import DEFAULT_PORT, TEMPLATES, Gateway
 from local.simulators import SIMULATORS
 
+_NOTICED_AFTER = 0.5
+"""Seconds. A signal that arrives just before an endless wait would be noticed only at its end."""
+
 _EXAMPLE = {"to": "+886912345678", "text": "Hello from smsgate"}
 
 
@@ -42,7 +45,8 @@ def main(arguments: list[str]) -> int:
         print(_welcome(gateway, given.port, time.monotonic() - began), flush=True)
         # Whoever sends the first message should not wait for Python to start.
         threading.Thread(target=gateway.lambdas.warm, daemon=True).start()
-        threading.Event().wait()
+        while True:
+            time.sleep(_NOTICED_AFTER)
     except _Asked:
         print("\nStopping …", flush=True)
     finally:

@@ -39,7 +39,11 @@ class FunctionFailed(Exception):
 
 
 class Provider(Protocol):
-    """A pretended provider, as far as it has to be known here."""
+    """A pretended provider, as far as it has to be known here.
+
+    One whose customers enter on a web page where to call has the attributes `receipt_url` and `reply_url`; they are
+    filled in as the customer would.
+    """
 
     def start(self) -> object: ...
     def stop(self) -> object: ...
@@ -168,7 +172,8 @@ class Gateway:
         self.aws = EmbeddedAws(self._scratch / "aws")
         cleanup.callback(self.aws.stop)
         self.place = Place(aws_url=self.aws.url, api_url=api.url)
-        for provider in self.providers.values():
+        for key, provider in self.providers.items():
+            self._enter_callbacks(key, provider)
             provider.start()
             cleanup.callback(provider.stop)
 
@@ -193,6 +198,11 @@ class Gateway:
         for source in sources:
             source.start()
         api.start(self.stack.routes, self.lambdas.invoke)
+
+    def _enter_callbacks(self, key: str, provider: Provider) -> None:
+        for attribute, path in (("receipt_url", "receipts"), ("reply_url", "replies")):
+            if hasattr(provider, attribute):
+                setattr(provider, attribute, f"{self.api_url}/{path}/{key}/{self.callback_token}")
 
     def _all_parameters(self) -> dict[str, str]:
         enabled = {_PROVIDERS_PARAMETER: ",".join(self.providers)} if self.providers else {}

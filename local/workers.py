@@ -66,8 +66,8 @@ class Worker:
             self._current = None
 
     def kill(self) -> None:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(self.pid, signal.SIGKILL)
+        if self.alive:  # else its number may be another's by now
+            self._kill_group()
 
     def stop(self) -> None:
         self.kill()
@@ -86,12 +86,16 @@ class Worker:
 
     def _wait_for_its_end(self) -> None:
         self._process.wait()
-        self.kill()  # what it may have started
+        self._kill_group()  # what it may have started
         with self._lock:
             if (invocation := self._current) is not None and not invocation.answer.done():
                 invocation.settle(self._obituary(invocation))
                 self._note(invocation.answer.result())
         self._api.close()
+
+    def _kill_group(self) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.pid, signal.SIGKILL)
 
     def _obituary(self, invocation: Invocation) -> Answer:
         if self._api.init_error is not None:

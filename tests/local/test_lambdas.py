@@ -1,0 +1,200 @@
+"""Functions as processes under the real Lambda runtime client."""
+
+from __future__ import annotations
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from local.lambdas import BuiltForAnotherPython, Lambdas, TooLarge
+from local.stack import Function
+from local.template import Place
+from tests.local.sample_stack import SAMPLE, Sample, is_alive, wait_until
+
+FUNCTION = "ProbeFunction"
+
+
+def _do(gateway: Sample, what: str, **more: Any) -> Any:
+    result = gateway.lambdas.invoke(FUNCTION, {"do": what, **more})
+    assert not result.failed, result.payload
+    return result.value
+
+
+def test_a_worker_is_kept_warm_for_the_next_invocation(gateway: Sample) -> None:
+    first, second = _do(gateway, "nothing"), _do(gateway, "nothing")
+
+    assert first["pid"] == second["pid"]
+    assert first["request"] != second["request"]
+
+
+def test_the_context_tells_the_function_and_the_time_that_is_left(gateway: Sample) -> None:
+    told = _do(gateway, "nothing")
+
+    assert told["arn"] == gateway.arn(FUNCTION)
+    assert 1000 < told["left"] <= 2000
+    assert told["folder"] == str(SAMPLE.parent / "functions" / "probe")
+
+
+def test_an_exception_is_a_failed_result_and_the_process_stays(gateway: Sample) -> None:
+    before = _do(gateway, "nothing")["pid"]
+
+    result = gateway.lambdas.invoke(FUNCTION, {"do": "raise"})
+
+    assert result.failed
+    assert (result.value["errorType"], result.value["errorMessage"]) == ("ValueError", "as ordered")
+    assert _do(gateway, "nothing")["pid"] == before
+
+
+def test_a_process_that_exits_is_an_error_and_replaced(gateway: Sample) -> None:
+    before = _do(gateway, "nothing")["pid"]
+
+    result = gateway.lambdas.invoke(FUNCTION, {"do": "exit"})
+
+    assert (result.failed, result.value["errorType"]) == (True, "Runtime.ExitError")
+    assert result.value["errorMessage"].endswith("exit status 3")
+    assert _do(gateway, "nothing")["pid"] != before
+
+
+def test_a_process_that_takes_too_long_is_killed_and_replaced(gateway: Sample) -> None:
+    before = _do(gateway, "nothing")["pid"]
+
+    result = gateway.lambdas.invoke(FUNCTION, {"do": "hang"})
+
+    assert (result.failed, result.value["errorType"]) == (True, "Sandbox.Timedout")
+    assert not is_alive(before)
+    assert _do(gateway, "nothing")["pid"] != before
+
+
+def test_a_process_killed_in_mid_flight_is_an_error(gateway: Sample) -> None:
+    _do(gateway, "nothing")
+    with ThreadPoolExecutor() as pool:
+        flight = pool.submit(gateway.lambdas.invoke, FUNCTION, {"do": "hang"})
+
+        wait_until(lambda: gateway.lambdas.kill(FUNCTION))
+
+    assert (flight.result().failed, flight.result().value["errorType"]) == (True, "Runtime.ExitError")
+    assert flight.result().value["errorMessage"].endswith("signal: killed")
+
+
+def test_nobody_is_killed_who_does_not_work(gateway: Sample) -> None:
+    pid = _do(gateway, "nothing")["pid"]
+
+    assert gateway.lambdas.kill(FUNCTION) == 0
+    assert _do(gateway, "nothing")["pid"] == pid
+
+
+def test_two_invocations_at_a_time_are_two_processes(gateway: Sample) -> None:
+    with ThreadPoolExecutor() as pool:
+        flights = [pool.submit(_do, gateway, "sleep", seconds=0.5) for _ in range(2)]
+
+    first, second = (flight.result()["pid"] for flight in flights)
+    assert first != second
+
+
+def test_the_environment_is_lambdas_and_the_templates_and_nothing_of_this_machine(
+    gateway: Sample, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CANARY", "chirp")
+    monkeypatch.setenv("AWS_PROFILE", "production")
+    fresh = Lambdas(gateway.stack.functions, gateway.place, tmp_path / "lambda")
+
+    environment = fresh.invoke(FUNCTION, {"do": "environment"}).value
+
+    fresh.stop()
+    assert {"CANARY", "AWS_PROFILE"}.isdisjoint(environment)
+    assert environment["GREETING"] == "hi"
+    assert environment["AWS_LAMBDA_FUNCTION_NAME"] == gateway.name(FUNCTION)
+    assert environment["AWS_LAMBDA_FUNCTION_MEMORY_SIZE"] == "128"
+    assert environment["AWS_ENDPOINT_URL"] == gateway.aws.url
+    assert environment["AWS_REGION"] == "us-east-1"
+    assert environment["TZ"] == ":UTC"
+    assert environment["LAMBDA_TASK_ROOT"] == str(SAMPLE.parent / "functions" / "probe")
+
+
+def test_what_is_printed_is_kept_with_the_functions_log(gateway: Sample, key: str) -> None:
+    _do(gateway, "print", text=key)
+
+    assert gateway.lambdas.log(FUNCTION).count(key) == 2, "once on standard output, once on standard error"
+    assert key not in gateway.lambdas.log("EchoFunction")
+
+
+def test_an_event_beyond_six_megabytes_is_not_taken(gateway: Sample) -> None:
+    with pytest.raises(TooLarge):
+        gateway.lambdas.invoke(FUNCTION, {"do": "nothing", "more": "x" * 6_300_000})
+
+
+def test_an_answer_beyond_six_megabytes_is_an_error(gateway: Sample) -> None:
+    result = gateway.lambdas.invoke(FUNCTION, {"do": "bytes", "size": 6_300_000})
+
+    assert (result.failed, result.value["errorType"]) == (True, "Function.ResponseSizeTooLarge")
+
+
+def test_a_module_that_cannot_be_imported_is_an_error_with_its_reason(tmp_path: Path) -> None:
+    lambdas = _lambdas(tmp_path, _function(tmp_path, "import no_such_module"))
+
+    result = lambdas.invoke("F", {})
+
+    lambdas.stop()
+    assert (result.failed, result.value["errorType"]) == (True, "Runtime.ImportModuleError")
+    assert "no_such_module" in result.value["errorMessage"]
+
+
+def test_the_source_runs_with_the_projects_packages_and_an_artefact_only_with_its_own_and_lambdas(
+    tmp_path: Path,
+) -> None:
+    layer = tmp_path / "layer" / "python"
+    layer.mkdir(parents=True)
+    (layer / "of_the_layer.py").touch()
+    code = (
+        "from importlib.util import find_spec\n"
+        "def handler(event, context):\n"
+        "    return [name for name in event if find_spec(name)]\n"
+    )
+    function = _function(tmp_path, code, layers=(layer,))
+    names = ["app", "of_the_layer", "awslambdaric", "boto3", "botocore", "urllib3", "pytest", "yaml", "moto"]
+
+    found = {}
+    for kind in ("source", "built"):
+        lambdas = Lambdas({"F": function}, Place("http://127.0.0.1:9", ""), tmp_path / kind, kind)
+        found[kind] = lambdas.invoke("F", names).value
+        lambdas.stop()
+
+    assert found["source"] == names
+    assert found["built"] == ["app", "of_the_layer", "awslambdaric", "boto3", "botocore", "urllib3"]
+
+
+def test_an_artefact_for_another_python_is_refused(tmp_path: Path) -> None:
+    function = _function(tmp_path, "")
+    (function.folder / "__pycache__").mkdir()
+    (function.folder / "__pycache__" / "app.cpython-399.pyc").touch()
+
+    with pytest.raises(BuiltForAnotherPython):
+        Lambdas({"F": function}, Place("", ""), tmp_path / "lambda", "built")
+
+
+def test_stopping_ends_workers_in_mid_flight(tmp_path: Path) -> None:
+    function = _function(tmp_path, "import time\ndef handler(event, context):\n    time.sleep(60)\n")
+    lambdas = _lambdas(tmp_path, function)
+    flight = threading.Thread(target=lambdas.invoke, args=["F", {}])
+    flight.start()
+    [pid] = wait_until(lambdas.pids)
+
+    lambdas.stop()
+
+    flight.join(5)
+    assert not flight.is_alive()
+    assert not is_alive(pid)
+
+
+def _function(folder: Path, code: str, layers: tuple[Path, ...] = ()) -> Function:
+    task = folder / "task"
+    task.mkdir()
+    (task / "app.py").write_text(code)
+    return Function("F", "f", "arn:f", "app.handler", task, layers, {}, timeout=5, memory=128)
+
+
+def _lambdas(folder: Path, function: Function) -> Lambdas:
+    return Lambdas({"F": function}, Place("http://127.0.0.1:9", ""), folder / "lambda")
