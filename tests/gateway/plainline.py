@@ -1,4 +1,4 @@
-"""Two invented providers and the wire to them: what a use case is tested with.
+"""Three invented providers and the wire to them: what a use case is tested with.
 
 Their protocol fits on a line. To `POST /send` with `to` (numbers with commas) and `text` they answer `OK ref` for each
 number, or `ERR code`; to `/report` with `ref` a status word; to `/credit` a number; to `/cancel` the points given back.
@@ -44,9 +44,11 @@ CODES = {
 STATUSES = {"there": Status.DELIVERED, "lost": Status.UNDELIVERED, "on its way": Status.SENT}
 
 
-class Plainline(Provider, Queries, Cancels, TellsCredit, PollsReplies, ReadsReceipts):
-    key = "plainline"
-    capabilities = Capabilities("http", 1, None, "160 characters", schedule=True, receipts="message")
+class Oneway(Provider):
+    """Takes messages, and says nothing more of them."""
+
+    key = "oneway"
+    capabilities = Capabilities("http", 1, None, "160 characters")
 
     def __init__(self, account: Mapping[str, object]) -> None:
         self.password = account["password"]
@@ -82,6 +84,11 @@ class Plainline(Provider, Queries, Cancels, TellsCredit, PollsReplies, ReadsRece
         if not outcomes:
             raise ValueError("empty")
         return tuple(outcomes)
+
+
+class Plainline(Oneway, Queries, Cancels, TellsCredit, PollsReplies, ReadsReceipts):
+    key = "plainline"
+    capabilities = Capabilities("http", 1, None, "160 characters", schedule=True, receipts="message")
 
     def query(self, asks: Sequence[Ask], now: datetime, exchange: HttpExchange) -> list[Report]:
         (one,) = asks
@@ -137,7 +144,7 @@ class Castello(Plainline):
         return message.text
 
 
-OFFERS: dict[str, type[Provider]] = {"plainline": Plainline, "castello": Castello}
+OFFERS: dict[str, type[Provider]] = {"plainline": Plainline, "castello": Castello, "oneway": Oneway}
 
 Say = str | BaseException | Callable[[], None]
 
