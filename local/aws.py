@@ -26,6 +26,7 @@ from botocore.config import Config
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_events import EventBridgeClient
+    from mypy_boto3_s3 import S3Client
     from mypy_boto3_secretsmanager import SecretsManagerClient
     from mypy_boto3_sns import SNSClient
     from mypy_boto3_sqs import SQSClient
@@ -90,8 +91,8 @@ class EmbeddedAws:
         return self._client("events")  # type: ignore[no-any-return]
 
     @property
-    def s3(self) -> Any:
-        return self._client("s3")
+    def s3(self) -> S3Client:
+        return self._client("s3")  # type: ignore[no-any-return]
 
     @property
     def secrets(self) -> SecretsManagerClient:

@@ -92,7 +92,7 @@ def _create_buses(template: Template, aws: EmbeddedAws) -> None:
 
 def _create_buckets(template: Template, aws: EmbeddedAws) -> None:
     for logical_id in template.resources("AWS::S3::Bucket"):
-        aws.s3.create_bucket(Bucket=template.name_of(logical_id).lower())
+        aws.s3.create_bucket(Bucket=template.name_of(logical_id))
 
 
 def _text(value: object) -> str:

@@ -70,7 +70,10 @@ class Template:
         """The physical name: as the template gives it, else like CloudFormation's, without its random end."""
         resource = self._resources[logical_id]
         given = (resource.get("Properties") or {}).get(_NAME_PROPERTIES.get(resource["Type"], ""))
-        return str(self.resolve(given)) if given else f"{self.place.stack}-{logical_id}"
+        if given:
+            return str(self.resolve(given))
+        name = f"{self.place.stack}-{logical_id}"
+        return name.lower() if resource["Type"] == "AWS::S3::Bucket" else name
 
     def ref(self, logical_id: str) -> str:
         """What `Ref` gives for a resource of this type."""

@@ -39,6 +39,7 @@ Resources:
   Topic: {{Type: "AWS::SNS::Topic"}}
   Table: {{Type: "AWS::DynamoDB::Table", Properties: {{TableName: !Sub "${{AWS::StackName}}-items"}}}}
   Api: {{Type: "AWS::Serverless::HttpApi"}}
+  Bucket: {{Type: "AWS::S3::Bucket"}}
   Looked:
     Type: Test
     Properties:
@@ -57,6 +58,7 @@ Resources:
         ("!GetAtt [Queue, QueueName]", "smsgate-local-Queue"),
         ("!Ref Topic", "arn:aws:sns:us-east-1:000000000000:smsgate-local-Topic"),
         ("!Ref Table", "smsgate-local-items"),
+        ("!Ref Bucket", "smsgate-local-bucket"),
         ("!GetAtt Table.StreamArn", "arn:aws:dynamodb:us-east-1:000000000000:table/smsgate-local-items/stream/local"),
         ("!Sub '${AWS::Region} ${Colour} ${Table.Arn} ${!Literal}'",
          "us-east-1 red arn:aws:dynamodb:us-east-1:000000000000:table/smsgate-local-items ${Literal}"),
