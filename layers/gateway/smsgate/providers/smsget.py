@@ -111,14 +111,14 @@ _BY_CALLING_CODE = {form.calling_code: form for form in NUMBER_FORMS.values()}
 # Nobody says what the other thirteen countries cost: reckoned at the dearest rate there is, and corrected by the
 # points that the answer states.
 _POINTS_NOT_DOCUMENTED = 2
-_POINTS_TWO_WAY = 2  # each part, so the vendor's price list; the document repeats the prices of one-way messages
+_POINTS_TWO_WAY = 2  # a part, as its customers know it; section 三 repeats the prices of section 一
 
 # Section 一, sms_msg: "純英文 160 個字內算一則", "超過 160 字,每 153 字算一則"; "中英文 70 個字內算一則",
 # "超過 70 字,每 67 算一則".
 _ENGLISH = (160, 153)
 _CHINESE = (70, 67)
-# 004 訊息長度過長, and nowhere how long that is. Taiwan's other vendors stop at five parts (333 or 335 characters with
-# Chinese), as do the operators all of them send through. A text beyond that is better routed elsewhere than refused.
+# 004 訊息長度過長, and nowhere how long that is. Taiwan's other vendors stop at five parts (330 to 335 characters with
+# Chinese). Beyond that a text had better go another way at once than be refused here, which would be the end of it.
 _MOST_PARTS = 5
 
 # A time that is past when it arrives is refused (003): allow for the call itself and for a clock that differs.
