@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from tests.local.sample_stack import is_alive, wait_until
 ROOT = Path(__file__).resolve().parents[2]
 
 RACER = """
-import sys, threading
+import sys, time
 import boto3
 from botocore.exceptions import ClientError
 
@@ -27,8 +28,9 @@ table, me, url = sys.argv[1:]
 client = boto3.client("dynamodb", endpoint_url=url, region_name="us-east-1",
                       aws_access_key_id="local", aws_secret_access_key="local")
 print("ready", flush=True)
-sys.stdin.readline()
+start = float(sys.stdin.readline())
 for number in range(150):
+    time.sleep(max(0, start + number * 0.006 - time.time()))  # both at the same moment, each time anew
     try:
         client.put_item(
             TableName=table, Item={"pk": {"S": str(number)}, "owner": {"S": me}},
@@ -54,10 +56,11 @@ def test_of_two_processes_racing_for_a_conditional_write_one_wins_and_the_other_
         assert racer.stdout
         assert racer.stdout.readline() == "ready\n"
 
+    start = f"{time.time() + 0.1}\n"
     with ThreadPoolExecutor() as pool:
         owners_as_told = [
             dict(line.split() for line in said.splitlines())
-            for said, _ in pool.map(lambda racer: racer.communicate("go\n", timeout=60), racers)
+            for said, _ in pool.map(lambda racer: racer.communicate(start, timeout=60), racers)
         ]
 
     items = aws.dynamodb.scan(TableName=key, ConsistentRead=True)["Items"]
