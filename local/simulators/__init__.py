@@ -14,9 +14,11 @@ from __future__ import annotations
 
 from local.simulators.base import Simulator
 from local.simulators.smsget import SmsGet
+from local.simulators.smsgo import SmsGo
 from local.simulators.twsms import TwSms
 
 SIMULATORS: dict[str, type[Simulator]] = {
     "smsget": SmsGet,
+    "smsgo": SmsGo,
     "twsms": TwSms,
 }

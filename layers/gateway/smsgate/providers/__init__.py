@@ -32,6 +32,7 @@ class _Registry(Mapping[str, type[Provider]]):
 PROVIDERS: Mapping[str, type[Provider]] = _Registry(
     {
         "twsms": "TwSms",
+        "smsgo": "SmsGo",
         "smsget": "SmsGet",
     }
 )
