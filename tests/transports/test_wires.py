@@ -16,6 +16,7 @@ from smstransports import open_exchange
 NOBODY = "http://127.0.0.1:1/"  # a port nobody listens on
 
 HTTP = f"HttpRequest('POST', {NOBODY!r})"
+MAIL = "MailRequest('a@b.example', 'c@d.example', 'id', ('x',), SmtpServer('127.0.0.1', 1, True))"
 HTTP_ALONE = {"smstransports.http", "smstransports.sockets"}
 
 
@@ -44,7 +45,10 @@ def loaded_by(*requests: str) -> set[str]:
     return set(done.stdout.split())
 
 
-@pytest.mark.parametrize(("requests", "loaded"), [((), set()), ((HTTP,), {*HTTP_ALONE, "httpx"})])
+@pytest.mark.parametrize(
+    ("requests", "loaded"),
+    [((), set()), ((HTTP,), {*HTTP_ALONE, "httpx"}), ((MAIL,), {"smstransports.mail", "smtplib"})],
+)
 def test_a_transport_is_loaded_with_the_first_request_for_it(requests: tuple[str, ...], loaded: set[str]) -> None:
     assert loaded_by(*requests) == loaded
 

@@ -8,13 +8,16 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_events import EventBridgeClient
+    from mypy_boto3_s3 import S3Client
     from mypy_boto3_secretsmanager import SecretsManagerClient
+    from mypy_boto3_ses import SESClient
     from mypy_boto3_sns import SNSClient
     from mypy_boto3_sqs import SQSClient
 
 # botocore's own default waits 60 s five times: one stalled write would outlive the Lambda.
 _CONNECT_SECONDS = 1
 _READ_SECONDS = 2
+_MAIL_SECONDS = 10
 _ATTEMPTS = 3
 _CONNECTIONS = 50
 
@@ -28,13 +31,13 @@ def _session() -> Any:
 
 
 @cache
-def _client(service: str) -> Any:
+def _client(service: str, read_seconds: int = _READ_SECONDS, attempts: int = _ATTEMPTS) -> Any:
     from botocore.config import Config
 
     config = Config(
         connect_timeout=_CONNECT_SECONDS,
-        read_timeout=_READ_SECONDS,
-        retries={"mode": "standard", "total_max_attempts": _ATTEMPTS},
+        read_timeout=read_seconds,
+        retries={"mode": "standard", "total_max_attempts": attempts},
         max_pool_connections=_CONNECTIONS,
     )
     return _session().create_client(service, config=config)
@@ -58,3 +61,12 @@ def events() -> EventBridgeClient:
 
 def secretsmanager() -> SecretsManagerClient:
     return _client("secretsmanager")  # type: ignore[no-any-return]
+
+
+def s3() -> S3Client:
+    return _client("s3")  # type: ignore[no-any-return]
+
+
+def ses() -> SESClient:
+    """For mails that must not go out twice: SES would send the same one again, so nothing here tries again."""
+    return _client("ses", _MAIL_SECONDS, attempts=1)  # type: ignore[no-any-return]

@@ -14,6 +14,7 @@ Which of them a request goes over is said by its type, and a transport is loaded
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from importlib import import_module
 from typing import Any, Protocol, cast
@@ -33,14 +34,18 @@ class _Transport(Protocol):
     def exchange(self, request: Any) -> Any: ...
 
 
-def open_exchange(deadline: timedelta) -> Exchange:
-    """Calls over whichever wire a request names, each under this deadline in all."""
-    return _Wires(deadline.total_seconds())
+def open_exchange(deadline: timedelta, ses: Callable[[], Any] | None = None) -> Exchange:
+    """Calls over whichever wire a request names, each under this deadline in all.
+
+    `ses` gives the client for mails without a server of their own: AWS clients are made elsewhere, and only if needed.
+    """
+    return _Wires(deadline.total_seconds(), {MailRequest: {"ses": ses}})
 
 
 class _Wires:
-    def __init__(self, deadline_seconds: float) -> None:
+    def __init__(self, deadline_seconds: float, options: Mapping[type, Mapping[str, Any]]) -> None:
         self._deadline_seconds = deadline_seconds
+        self._options = options
         self._opened: dict[type, _Transport] = {}
         self._lock = threading.Lock()
 
@@ -55,5 +60,7 @@ class _Wires:
         with self._lock:  # Many threads make their first call at once; one transport is opened for all of them.
             if kind not in self._opened:
                 module, name = _TRANSPORTS[kind]
-                self._opened[kind] = cast("_Transport", getattr(import_module(module), name)(self._deadline_seconds))
+                transport = getattr(import_module(module), name)
+                opened = transport(self._deadline_seconds, **self._options.get(kind, {}))
+                self._opened[kind] = cast("_Transport", opened)
             return self._opened[kind]
