@@ -1459,6 +1459,29 @@ def test_chinese_of_any_length_survives_utf8_under_either_name(text: str) -> Non
     assert read_reply(text.encode(), "UCS2").text == text
 
 
+def _is_everyday_big5(char: str) -> bool:
+    """ASCII and the first of Big5's two levels, "常用字"."""
+    return char.isascii() or (_is_big5(char) and b"\xa4\x40" <= char.encode("big5") <= b"\xc6\x7e")
+
+
+everyday = st.text(st.characters(min_codepoint=0x20, max_codepoint=0x9FFF).filter(_is_everyday_big5))
+either_china = st.text(
+    st.one_of(st.characters(min_codepoint=0x4E00, max_codepoint=0x9FA5), st.sampled_from("，。！？ OK123😀👍é\n"))
+)
+
+
+@given(text=everyday)
+@anything
+def test_everyday_chinese_survives_in_big5(text: str) -> None:
+    assert read_reply(text.encode("cp950"), "BIG5").text == text
+
+
+@given(text=either_china)
+@anything
+def test_chinese_of_both_scripts_survives_in_ucs2(text: str) -> None:
+    assert read_reply(text.encode("utf-16-be"), "UCS2").text == text
+
+
 # Against a server that read the same document
 
 
