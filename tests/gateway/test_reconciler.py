@@ -1,0 +1,684 @@
+"""What nobody called about: woken, asked and given up in time, by as many runs as there are, each piece once."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from datetime import UTC, date, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from smsgate.ledger import Page, Saved, Taken
+from smsgate.messages import Kind, Lane, Message, Reply, Report
+from smsgate.outcomes import CallBroken
+from smsgate.providers.base import Ask, CannotSay
+from smsgate.reasons import Code, Reason
+from smsgate.status import Status
+from smsgate.wire import HttpExchange
+from tests.gateway.conftest import TABLE
+from tests.gateway.examples import NOON
+from tests.gateway.house import QUEUES, Counts, House, fails, record, wake_up
+from tests.gateway.plainline import Plainline, not_sent
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+Stored = Callable[[], list[dict[str, Any]]]
+
+
+@pytest.fixture
+def stored(dynamodb: DynamoDBClient) -> Stored:
+    """The replies in the table."""
+    return lambda: [dict(item) for item in dynamodb.scan(TableName=TABLE)["Items"] if item["sk"]["S"] == "reply"]
+
+
+def asked(house: House) -> list[str]:
+    return [dict(call.fields)["ref"] for call in house.wire.calls("/report")]
+
+
+def parked(house: House, request_id: str = "order-17", **fields: Any) -> Message:
+    house.wire.say("/send", not_sent())
+    house.handle(record({"id": request_id, "to": "+886912345678", "text": "hello", **fields}))
+    message = house.one(request_id)
+    assert message.status is Status.ACCEPTED
+    return message
+
+
+def many(house: House, count: int, **fields: Any) -> list[Message]:
+    """So many messages of one request, sent."""
+    numbers = [f"+8869{place:08}" for place in range(10_000_000, 10_000_000 + count)]
+    house.handle(record(to=numbers, **fields))
+    return house.of()
+
+
+class TestLostWorkers:
+    def lose(self, house: House, **fields: Any) -> None:
+        house.wire.say("/send", KeyboardInterrupt())
+        with pytest.raises(KeyboardInterrupt):
+            house.handle(record(**fields))
+        assert house.one().status is Status.SENDING
+
+    def test_a_message_whose_worker_is_gone_is_doubtful_and_says_why(self, house: House) -> None:
+        self.lose(house)
+        house.later(minutes=1)
+
+        house.reconcile()
+
+        assert house.one().status is Status.DOUBTFUL
+        assert house.one().reason == Reason(Code.NO_REPLY, provider_text="the worker was lost during the call")
+        assert house.queues.urgent == []
+
+    def test_not_before_its_claim_is_over(self, house: House) -> None:
+        self.lose(house)
+        house.later(seconds=20)
+
+        house.reconcile()
+
+        assert house.one().status is Status.SENDING
+
+    def test_where_the_publisher_prefers_a_second_send_it_is_woken_for_it(self, house: House) -> None:
+        self.lose(house, on_doubt="resend")
+        house.later(minutes=1)
+
+        house.reconcile()
+
+        assert house.one().status is Status.ACCEPTED
+        assert house.queues.urgent == [house.one().message_id]
+
+
+class TestParkedMessages:
+    def test_are_woken_when_their_time_has_come_and_then_sent(self, house: House) -> None:
+        message = parked(house)
+
+        house.reconcile()
+        assert house.queues.urgent == []
+        house.later(minutes=1)
+        house.reconcile()
+        assert house.queues.urgent == [message.message_id]
+        house.handle(wake_up(message.message_id))
+
+        assert house.one().status is Status.SENT
+
+    def test_are_woken_through_the_lane_they_came_by(self, house: House) -> None:
+        house.wire.say("/send", not_sent())
+        house.handle({**record(), "eventSourceARN": "arn:aws:sqs:us-east-1:000000000000:bulk"})
+        house.later(minutes=1)
+
+        house.reconcile()
+
+        assert house.queues.woken == {QUEUES[Lane.BULK]: [house.one().message_id], QUEUES[Lane.URGENT]: []}
+
+    def test_are_woken_once_by_two_runs_one_after_the_other(self, house: House) -> None:
+        parked(house)
+        house.later(minutes=1)
+
+        house.reconcile()
+        house.reconcile()
+
+        assert len(house.queues.urgent) == 1
+
+    def test_are_woken_once_by_two_runs_at_once(self, house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+        parked(house)
+        house.later(minutes=1)
+        _run_another_between_reading_and_writing(house, monkeypatch)
+
+        house.reconcile()
+
+        assert len(house.queues.urgent) == 1
+
+    def test_are_woken_again_where_the_queue_did_not_take_the_wake_up(self, house: House, counts: Counts) -> None:
+        message = parked(house)
+        house.later(minutes=1)
+        house.queues.broken = True
+
+        house.reconcile()
+        house.queues.broken = False
+        house.later(minutes=9)
+        house.reconcile()
+        assert house.queues.urgent == [], "the first wake-up might still be under way"
+        house.later(minutes=1)
+        house.reconcile()
+
+        assert house.queues.urgent == [message.message_id]
+        assert counts["WakeUpFailed"] == 1
+
+    def test_that_cannot_be_woken_keep_no_other_from_being_asked_about(self, house: House) -> None:
+        house.handle(record())
+        parked(house, "order-18")
+        house.later(minutes=1)
+        house.queues.refusing = True
+
+        house.reconcile()
+
+        assert asked(house) == ["ref1"]
+
+    def test_expire_without_being_woken_once_valid_for_is_over(self, house: House) -> None:
+        parked(house, valid_for=60)
+        house.later(seconds=61)
+
+        house.reconcile()
+
+        assert house.one().status is Status.EXPIRED
+        assert house.queues.urgent == []
+        assert house.one().due_at is None
+
+    def test_are_given_up_as_failed_when_nothing_could_send_them_while_we_watch(self, house: House) -> None:
+        parked(house)
+        house.later(hours=72)
+
+        house.reconcile()
+
+        assert house.one().status is Status.FAILED
+        assert _code(house.one()) is Code.PROVIDER_UNREACHABLE
+        assert house.queues.urgent == []
+
+    def test_in_any_number_are_all_woken_in_one_run(self, house: House) -> None:
+        house.wire.say("/send", *[not_sent() for _ in range(12)])
+        messages = many(house, 12)
+        house.later(minutes=1)
+
+        house.reconcile()
+
+        assert Counter(house.queues.urgent) == Counter(message.message_id for message in messages)
+
+
+class TestAsking:
+    def test_a_provider_is_asked_on_schedule_until_it_says(self, house: House) -> None:
+        house.handle(record())
+        house.wire.say("/report", *["not yet"] * 4, "there")
+        when = []
+
+        for minute in (0, 1, 2, 5, 6, 7, 65, 66, 67, 125, 126, 127, 185, 186, 187, 250):
+            house.now = NOON + timedelta(minutes=minute)
+            before = len(asked(house))
+            house.reconcile()
+            when += [minute] * (len(asked(house)) - before)
+
+        # The schedule of the examples: after 1 minute, then 5, then every hour. The fifth question is answered.
+        assert when == [1, 6, 66, 126, 186]
+
+    def test_what_it_says_is_applied_and_it_is_not_asked_again(self, house: House) -> None:
+        house.handle(record())
+        house.wire.say("/report", "there")
+        house.later(minutes=1)
+
+        house.reconcile()
+        house.later(days=2)
+        house.reconcile()
+
+        assert house.one().status is Status.DELIVERED
+        assert asked(house) == ["ref1"]
+
+    def test_a_report_that_is_not_final_is_asked_again(self, house: House) -> None:
+        house.handle(record())
+        house.wire.say("/report", "on its way", "lost")
+        house.later(minutes=1)
+
+        house.reconcile()
+        assert house.one().status is Status.SENT
+        house.later(minutes=5)
+        house.reconcile()
+
+        assert house.one().status is Status.UNDELIVERED
+
+    def test_a_code_nobody_listed_is_kept_and_changes_nothing(self, house: House) -> None:
+        house.handle(record())
+        house.wire.say("/report", "strange")
+        house.later(minutes=1)
+
+        house.reconcile()
+
+        assert house.one().status is Status.SENT
+        (report,) = [moment for moment in house.one().timeline if moment.kind is Kind.REPORT]
+        assert dict(report.data)["code"] == "strange"
+
+    def test_a_provider_that_cannot_say_changes_nothing_and_is_asked_again(self, house: House, counts: Counts) -> None:
+        house.handle(record())
+        house.wire.say("/report", not_sent(), "there")
+        house.later(minutes=1)
+
+        house.reconcile()
+        assert house.one().status is Status.SENT
+        assert counts["ProviderCannotSay"] == 1
+        house.later(minutes=5)
+        house.reconcile()
+
+        assert house.one().status is Status.DELIVERED
+
+    def test_after_the_watch_it_is_unconfirmed_and_nobody_is_asked(self, house: House) -> None:
+        house.handle(record())
+        house.later(hours=72)
+
+        house.reconcile()
+
+        assert house.one().status is Status.UNCONFIRMED
+        assert _code(house.one()) is Code.NO_REPORT
+        assert asked(house) == []
+
+    def test_a_watch_that_ends_between_two_checks_ends_in_time(self, house: House) -> None:
+        house.handle(record())
+        house.later(hours=71, minutes=30)
+        house.wire.say("/report", *["not yet"] * 10)
+
+        while house.one().due_at is not None:
+            house.now = max(house.now, house.one().due_at or house.now)
+            house.reconcile()
+
+        assert house.one().status is Status.UNCONFIRMED
+        assert house.now == NOON + timedelta(hours=72)
+        assert len(asked(house)) == 2
+
+    def test_a_scheduled_message_is_asked_about_after_its_time(self, house: House) -> None:
+        house.handle(record(send_at="2026-11-20T16:00:00+08:00"))
+        assert house.one().status is Status.SCHEDULED
+
+        house.now = NOON + timedelta(hours=3, minutes=59)
+        house.reconcile()
+        assert asked(house) == []
+        house.now = NOON + timedelta(hours=4, minutes=1)
+        house.wire.say("/report", "there")
+        house.reconcile()
+
+        assert house.one().status is Status.DELIVERED
+
+    def test_a_provider_that_cannot_be_asked_is_not_and_the_watch_ends_unconfirmed(self, house: House) -> None:
+        house.enabled = ("oneway",)
+        house.handle(record())
+
+        for hours in (1, 24, 71.9):
+            house.now = NOON + timedelta(hours=hours)
+            house.reconcile()
+        assert house.one().status is Status.SENT
+        house.now = NOON + timedelta(hours=72)
+        house.reconcile()
+
+        assert house.one().status is Status.UNCONFIRMED
+        assert len(house.wire.requests) == 1
+
+    def test_a_provider_that_is_not_enabled_any_more_is_not_asked(self, house: House) -> None:
+        house.handle(record())
+        house.enabled = ("castello",)
+        house.later(minutes=1)
+
+        house.reconcile()
+
+        assert asked(house) == []
+        assert house.one().status is Status.SENT
+
+    def test_each_message_is_asked_about_once_in_a_run(self, house: House) -> None:
+        messages = many(house, 12)
+        house.later(minutes=1)
+
+        house.reconcile()
+        house.reconcile()
+
+        assert Counter(asked(house)) == Counter(message.provider_ref for message in messages)
+
+    def test_each_message_is_asked_about_once_by_two_runs_at_once(
+        self, house: House, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        messages = many(house, 10)
+        house.later(minutes=1)
+        _run_another_between_reading_and_writing(house, monkeypatch)
+
+        house.reconcile()
+
+        assert Counter(asked(house)) == Counter(message.provider_ref for message in messages)
+
+    def test_several_are_asked_about_in_one_call_where_the_provider_allows(self, house: House) -> None:
+        house.offers["plainline"] = _Bulk
+        many(house, 15)
+        house.later(minutes=1)
+
+        house.reconcile()
+
+        sizes = [len(refs.split(",")) for refs in asked(house)]
+        # Three, four, four and four lie in the shards of the index.
+        assert sorted(sizes) == [1, 1, 1, 3, 3, 3, 3]
+        assert {message.status for message in house.of()} == {Status.DELIVERED}
+
+    def test_a_report_about_nobody_asked_about_is_passed_over(self, house: House, counts: Counts) -> None:
+        house.offers["plainline"] = _Chatty
+        house.handle(record())
+        house.later(minutes=1)
+
+        house.reconcile()
+
+        assert house.one().status is Status.SENT
+        assert counts["ReceiptUnmatched"] == 1
+
+    def test_where_the_credentials_were_refused_nobody_is_asked(self, house: House) -> None:
+        house.handle(record())
+        house.suspensions.suspend("plainline", Reason(Code.BAD_CREDENTIALS), "v1")
+        house.later(minutes=1)
+
+        house.reconcile()
+
+        assert [call.url for call in house.wire.requests[1:]] == []
+        assert house.one().status is Status.SENT
+
+    def test_where_credit_ran_out_questions_go_on(self, house: House) -> None:
+        house.handle(record())
+        house.suspensions.suspend("plainline", Reason(Code.CREDIT_EXHAUSTED), "v1")
+        house.wire.say("/report", "there")
+        house.later(minutes=1)
+
+        house.reconcile()
+
+        assert house.one().status is Status.DELIVERED
+
+    def test_a_password_that_is_refused_by_a_question_is_not_tried_by_all_the_others(self, house: House) -> None:
+        house.offers["plainline"] = _RefusingQuestions
+        many(house, 12)
+        house.later(minutes=1)
+
+        house.reconcile()
+        house.later(minutes=10)
+        house.reconcile()
+
+        assert len(asked(house)) == 1
+        suspension = house.suspensions.read("plainline")
+        assert suspension is not None
+        assert (suspension.active, suspension.reason.code) == (True, Code.BAD_CREDENTIALS)
+
+    def test_without_a_secret_nobody_is_asked_and_the_rest_goes_on(self, house: House, counts: Counts) -> None:
+        house.enabled = ("plainline", "castello")
+        house.handle(record())
+        house.handle(record({"id": "order-18", "to": "+886912345679", "text": "hi", "providers": ["castello"]}))
+        house.vault.lost = {"plainline"}
+        house.wire.say("castello.example/report", "there")
+        house.later(minutes=1)
+
+        house.reconcile()
+
+        assert house.one("order-18").status is Status.DELIVERED
+        assert house.one("order-17").status is Status.SENT
+        assert counts["SecretUnreadable"] > 0
+
+    @pytest.mark.parametrize("broken", [ZeroDivisionError(), KeyError("x"), RuntimeError()])
+    def test_a_fault_in_a_provider_module_keeps_no_other_provider_from_being_asked(
+        self, house: House, counts: Counts, broken: Exception
+    ) -> None:
+        house.enabled = ("plainline", "castello")
+        house.handle(record())
+        house.handle(record({"id": "order-18", "to": "+886912345679", "text": "hi", "providers": ["castello"]}))
+        house.offers["plainline"] = _broken(broken)
+        house.wire.say("castello.example/report", "there")
+        house.later(minutes=1)
+
+        house.reconcile()
+
+        assert house.one("order-18").status is Status.DELIVERED
+        assert counts["QuestionFailed"] == 2, "one question about a message and one about replies"
+
+
+class TestRunsThatEndEarly:
+    def test_what_a_run_did_not_come_to_the_next_one_finds(self, house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+        messages = many(house, 16)
+        house.later(minutes=1)
+        monkeypatch.setattr("smsgate.reconciler._PAGE", 2)
+        left = iter([60.0] * 8)
+
+        house.reconciler().handle(lambda: timedelta(seconds=next(left, 0)))
+        first = len(asked(house))
+        house.reconcile()
+
+        assert 0 < first < len(asked(house))
+        assert len(asked(house)) == len(set(asked(house)))
+        house.later(minutes=6)
+        house.reconcile()
+        assert set(asked(house)) == {message.provider_ref for message in messages}
+
+    def test_a_run_that_is_killed_leaves_everything_else_due(self, house: House) -> None:
+        messages = many(house, 12)
+        house.later(minutes=1)
+        house.wire.say("/report", KeyboardInterrupt())
+
+        with pytest.raises(KeyboardInterrupt):
+            house.reconcile()
+        house.later(minutes=6)
+        house.wire.say("/report", *["there"] * 12)
+        house.reconcile()
+
+        assert {message.status for message in house.of()} == {Status.DELIVERED}
+        assert len(messages) == 12
+
+    def test_without_time_nothing_is_taken(self, house: House) -> None:
+        house.handle(record())
+        before = house.one()
+        house.later(minutes=1)
+
+        house.reconcile(left=19)
+
+        assert house.wire.requests[1:] == []
+        assert house.one() == before
+
+    def test_a_message_the_table_does_not_give_keeps_no_other_waiting(
+        self, house: House, counts: Counts, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        messages = many(house, 6)
+        house.later(minutes=1)
+        whole = house.ledger.get
+        monkeypatch.setattr(
+            house.ledger, "get", lambda known: fails() if known == messages[0].message_id else whole(known)
+        )
+
+        house.reconcile()
+
+        assert len(asked(house)) == 5
+        assert counts["DueNotTaken"] == 1
+
+    def test_an_index_that_is_behind_names_what_is_not_due_any_more_in_vain(
+        self, house: House, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        house.handle(record())
+        house.later(minutes=1)
+        key = house.ledger.due(1, house.now, 10).items + house.ledger.due(0, house.now, 10).items
+        house.wire.say("/report", "there")
+        house.reconcile()
+        monkeypatch.setattr(house.ledger, "due", lambda *_: Page(key, None))
+
+        house.reconcile()
+
+        assert len(asked(house)) == 1
+
+
+class TestReplies:
+    def days(self, house: House) -> list[str]:
+        return [dict(call.fields)["day"] for call in house.wire.calls("/replies")]
+
+    def test_each_reply_is_stored_once_over_many_runs(self, house: House, stored: Stored) -> None:
+        house.wire.say("/replies", *["1|+886912345678|yes\n2|+886912345678|no"] * 5)
+
+        for _ in range(5):
+            house.reconcile()
+
+        assert sorted(item["text"]["S"] for item in stored()) == ["no", "yes"]
+
+    @pytest.mark.parametrize(
+        ("utc", "days"),
+        [
+            ((15, 59), ["2026-11-20"]),
+            ((16, 0), ["2026-11-20", "2026-11-21"]),
+            ((16, 29), ["2026-11-20", "2026-11-21"]),
+            ((16, 30), ["2026-11-21"]),
+            ((23, 59), ["2026-11-21"]),
+        ],
+    )
+    def test_yesterday_is_asked_for_until_half_past_midnight_in_taipei(
+        self, house: House, utc: tuple[int, int], days: list[str]
+    ) -> None:
+        house.now = datetime(2026, 11, 20, *utc, tzinfo=UTC)
+
+        house.reconcile()
+
+        assert self.days(house) == days
+
+    def test_none_is_missed_or_doubled_across_midnight(self, house: House, stored: Stored) -> None:
+        house.now = datetime(2026, 11, 20, 15, 58, tzinfo=UTC)
+        lying: dict[str, list[str]] = {"2026-11-20": [], "2026-11-21": []}
+        house.offers["plainline"] = _mailbox(lying)
+
+        for minute in range(0, 40, 4):
+            day = house.now + timedelta(hours=8)
+            lying[day.date().isoformat()].append(f"{minute}|+886912345678|text {minute}")
+            house.later(minutes=4)
+            house.reconcile()
+
+        assert sorted(item["text"]["S"] for item in stored()) == sorted(f"text {n}" for n in range(0, 40, 4))
+
+    def test_a_reply_finds_the_last_message_its_number_got_there(self, house: House, stored: Stored) -> None:
+        house.handle(record({"id": "order-16", "to": "+886912345678", "text": "old"}))
+        house.later(minutes=1)
+        house.handle(
+            {**record(), "attributes": {"SentTimestamp": str(int(house.now.timestamp() * 1000))}},
+        )
+        house.wire.say("/replies", "1|+886912345678|yes")
+
+        house.reconcile()
+
+        (reply,) = stored()
+        assert reply["match"]["S"] == "likely"
+        assert reply["message_id"]["S"] == house.one("order-17").message_id
+        assert reply["request_id"]["S"] == "order-17"
+
+    @pytest.mark.parametrize(
+        "before", ["nothing", "another number", "another provider", "a refused message", "31 days ago"]
+    )
+    def test_a_reply_to_nothing_of_ours_is_kept_without_a_message(
+        self, house: House, stored: Stored, before: str
+    ) -> None:
+        house.enabled = ("plainline", "castello")
+        if before == "another number":
+            house.handle(record(to="+886912345679"))
+        elif before == "another provider":
+            house.handle(record(providers=["castello"]))
+        elif before == "a refused message":
+            house.wire.say("/send", "ERR number")
+            house.handle(record())
+        elif before == "31 days ago":
+            house.handle(record())
+            house.later(days=31)
+        house.wire.say("plainline.example/replies", "1|+886912345678|who is this?")
+
+        house.reconcile()
+
+        (reply,) = stored()
+        assert reply["match"]["S"] == "none"
+        assert "message_id" not in reply
+
+    def test_a_provider_that_cannot_say_is_asked_again_and_due_work_goes_on(self, house: House, stored: Stored) -> None:
+        house.handle(record())
+        house.later(minutes=1)
+        house.wire.say("/replies", CallBroken(not_sent().outcome), "1|+886912345678|yes")
+
+        house.reconcile()
+        assert asked(house) == ["ref1"]
+        house.reconcile()
+
+        assert len(stored()) == 1
+
+    def test_a_refused_password_is_not_tried_for_the_next_day_nor_the_next_run(self, house: House) -> None:
+        house.offers["plainline"] = _RefusingToTellReplies
+        house.now = datetime(2026, 11, 20, 16, 10, tzinfo=UTC)
+
+        house.reconcile()
+        house.later(minutes=10)
+        house.reconcile()
+
+        assert self.days(house) == ["2026-11-20"]
+
+    def test_a_reply_that_cannot_be_stored_keeps_neither_the_others_nor_due_work_waiting(
+        self, house: House, stored: Stored, counts: Counts, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        house.handle(record())
+        house.later(minutes=1)
+        house.wire.say("/replies", "1|+886912345678|poison\n2|+886912345678|yes")
+        whole = house.ledger.keep_reply
+
+        def keep_reply(reply: Reply, *rest: Any) -> bool:
+            if reply.text == "poison":
+                fails()
+            return whole(reply, *rest)
+
+        monkeypatch.setattr(house.ledger, "keep_reply", keep_reply)
+
+        house.reconcile()
+
+        assert [item["text"]["S"] for item in stored()] == ["yes"]
+        assert asked(house) == ["ref1"]
+        assert counts["ReplyNotStored"] == 1
+
+    def test_providers_without_replies_are_not_asked(self, house: House) -> None:
+        house.enabled = ("oneway",)
+
+        house.reconcile()
+
+        assert house.wire.requests == []
+
+
+class _Bulk(Plainline):
+    """Tells of three messages in a call."""
+
+    asks_per_call = 3
+
+    def query(self, asks: Sequence[Ask], now: datetime, exchange: HttpExchange) -> list[Report]:
+        super().query([Ask(",".join(each.provider_ref for each in asks), "", submitted_at=now)], now, exchange)
+        return [Report(Status.DELIVERED, None, "there", provider_ref=each.provider_ref, to=each.to) for each in asks]
+
+
+class _Chatty(Plainline):
+    def query(self, asks: Sequence[Ask], now: datetime, exchange: HttpExchange) -> list[Report]:
+        return [Report(Status.DELIVERED, None, "there", provider_ref="somebody's", to="+886912345678")]
+
+
+class _RefusingQuestions(Plainline):
+    def query(self, asks: Sequence[Ask], now: datetime, exchange: HttpExchange) -> list[Report]:
+        super().query(asks, now, exchange)
+        raise CannotSay(Reason(Code.BAD_CREDENTIALS))
+
+
+class _RefusingToTellReplies(Plainline):
+    def replies_of(self, day: date, exchange: HttpExchange) -> list[Reply]:
+        super().replies_of(day, exchange)
+        raise CannotSay(Reason(Code.BAD_CREDENTIALS))
+
+
+def _broken(error: Exception) -> type[Plainline]:
+    class Broken(Plainline):
+        def query(self, asks: Sequence[Ask], now: datetime, exchange: HttpExchange) -> list[Report]:
+            raise error
+
+        def replies_of(self, day: date, exchange: HttpExchange) -> list[Reply]:
+            raise error
+
+    return Broken
+
+
+def _mailbox(lying: dict[str, list[str]]) -> type[Plainline]:
+    """What lies there on the day it is asked for."""
+
+    class Mailbox(Plainline):
+        def replies_of(self, day: date, exchange: HttpExchange) -> list[Reply]:
+            return [Reply(self.key, *line.split("|")) for line in lying[day.isoformat()]]
+
+    return Mailbox
+
+
+def _run_another_between_reading_and_writing(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first write of a run finds that a whole other run has passed since its reading."""
+    whole = house.ledger.save
+    other = iter([house.reconcile])
+
+    def save(message: Message) -> Saved | Taken:
+        run = next(other, None)
+        if run:
+            run()
+        return whole(message)
+
+    monkeypatch.setattr(house.ledger, "save", save)
+
+
+def _code(message: Message) -> Code | None:
+    return message.reason.code if message.reason else None
