@@ -35,6 +35,7 @@ PROVIDERS_MAY_IMPORT = {
     "smsgate.providers.base",
     "smsgate.reasons",
     "smsgate.status",
+    "smsgate.strict_xml",
     "smsgate.text",
     "smsgate.urls",
     "smsgate.wire",
@@ -51,8 +52,8 @@ PROVIDERS_MUST_NOT_IMPORT = {
     "subprocess",
 }
 
-# Seen by the transports: the values of a call, and how to say what it came to.
-TRANSPORTS_MAY_IMPORT = {"smsgate.outcomes", "smsgate.reasons", "smsgate.wire"}
+# Seen by the transports: the values of a call, how to say what it came to, and how to read what strangers wrote.
+TRANSPORTS_MAY_IMPORT = {"smsgate.outcomes", "smsgate.reasons", "smsgate.strict_xml", "smsgate.wire"}
 
 HEAVY = {
     "aws_xray_sdk",
