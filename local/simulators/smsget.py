@@ -176,7 +176,8 @@ class SmsGet(HttpSimulator):
                 self._take(fields, sms_id, number, price, due) for number, price in zip(recipients, prices, strict=True)
             ]
             left = self.credit
-        self._timetable.at(due or self.now(), lambda: self._deliver(taken))
+        start = due or taken[0].taken.at
+        self._timetable.at(start, lambda: self._deliver(taken, start))
         return HttpAnswer(_json("000", f"{sms_id}|{sum(prices)}|{left}"))
 
     def _take(
@@ -217,9 +218,8 @@ class SmsGet(HttpSimulator):
             return "002"
         return "003" if due <= self.now() else None
 
-    def _deliver(self, recipients: Sequence[_Recipient]) -> None:
+    def _deliver(self, recipients: Sequence[_Recipient], start: datetime) -> None:
         """What becomes of several at the same time is told in one callback, a row each."""
-        start = self.now()
         steps: dict[float, list[tuple[_Recipient, Step]]] = defaultdict(list)
         for recipient in recipients:
             plan = self._plan()
