@@ -60,7 +60,7 @@ class Settings:
         except ValueError:
             thresholds = None
         if not isinstance(thresholds, dict) or not all(isinstance(each, Decimal) for each in thresholds.values()):
-            raise ValueError('LOW_CREDIT must be a JSON object of provider to points, like {"twsms": 500}')
+            raise ValueError('LOW_CREDIT must be a JSON object of provider to points, like {"a-provider": 500}')
         return thresholds
 
     @property
