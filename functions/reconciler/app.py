@@ -9,7 +9,6 @@ from typing import Any
 
 from smsgate import aws, telemetry
 from smsgate.reconciler import Reconciler
-from smsgate.replies import Replies
 from smsgate.wiring import Wiring
 from smstransports import open_exchange
 
@@ -22,7 +21,7 @@ def _reconciler() -> Reconciler:
         accounts=parts.accounts(lambda: open_exchange(parts.settings.provider_deadline)),
         suspensions=parts.suspensions,
         evidence=parts.evidence,
-        replies=Replies(parts.ledger, parts.clock),
+        conversation=parts.conversation,
         offers=parts.offers,
         sqs=aws.sqs(),
         queues=parts.queues,

@@ -41,7 +41,7 @@ RESOURCES = {
     "any interface": f"arn:aws:ec2:{_HERE}:network-interface/eni-1",
 } | {
     f"{name} logs": f"arn:aws:logs:{_HERE}:log-group:/{STACK}/{name}:log-stream:2026/01/01/x"
-    for name in ("sender", "receipts", "reconciler", "credits", "api", "publisher")
+    for name in ("sender", "receipts", "replies", "reconciler", "credits", "api", "publisher")
 }
 
 ALLOWED = {
@@ -67,8 +67,17 @@ ALLOWED = {
         dynamodb:GetItem            table
         dynamodb:PutItem            table
         dynamodb:UpdateItem         table
+        dynamodb:Query              index recipient
         secretsmanager:GetSecretValue callbacks secret
         logs:PutLogEvents           receipts logs
+    """,
+    "RepliesFunction": """
+        dynamodb:GetItem            table
+        dynamodb:PutItem            table
+        dynamodb:UpdateItem         table
+        dynamodb:Query              index recipient
+        secretsmanager:GetSecretValue callbacks secret
+        logs:PutLogEvents           replies logs
     """,
     "ReconcilerFunction": """
         dynamodb:GetItem            table
@@ -146,7 +155,23 @@ DENIED = {
     """,
     "ReceiptsFunction": """
         dynamodb:Query              table
-        dynamodb:Query              index recipient
+        dynamodb:Query              index due
+        dynamodb:Scan               table
+        dynamodb:DeleteItem         table
+        dynamodb:GetItem            another table
+        secretsmanager:GetSecretValue provider's secret
+        secretsmanager:GetSecretValue another secret of ours
+        ssm:GetParameter            routing
+        sqs:SendMessage             send queue
+        sqs:SendMessage             bulk queue
+        sqs:ReceiveMessage          send queue
+        events:PutEvents            bus
+        sns:Publish                 alert topic
+        logs:PutLogEvents           sender logs
+    """,
+    "RepliesFunction": """
+        dynamodb:Query              table
+        dynamodb:Query              index due
         dynamodb:Scan               table
         dynamodb:DeleteItem         table
         dynamodb:GetItem            another table

@@ -20,6 +20,7 @@ from tools.translation import REGION, ROOT, read, translate
 FUNCTIONS = (
     "SenderFunction",
     "ReceiptsFunction",
+    "RepliesFunction",
     "ReconcilerFunction",
     "CreditsFunction",
     "ApiFunction",
@@ -61,6 +62,8 @@ ROUTES = {
     "POST /requests/{id}/cancel",
     "x-amazon-apigateway-any-method /receipts/{provider}/{token}",
     "x-amazon-apigateway-any-method /receipts/{provider}/{token}/{proxy+}",
+    "x-amazon-apigateway-any-method /replies/{provider}/{token}",
+    "x-amazon-apigateway-any-method /replies/{provider}/{token}/{proxy+}",
 }
 OF_THE_RUNTIME = {"LOG_LEVEL", "METRICS_NAMESPACE", "SERVICE_NAME"}
 NOT_READ_YET = {"DAILY_POINTS"}  # the contract's spending cap, which no code keeps so far

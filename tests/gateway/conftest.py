@@ -10,6 +10,7 @@ import boto3
 import pytest
 from moto import mock_aws
 
+from local.aws import EmbeddedAws
 from smsgate import telemetry
 from smsgate.ledger import Ledger
 from tests.gateway.house import Counts, House
@@ -64,6 +65,23 @@ def ledger(dynamodb: DynamoDBClient) -> Ledger:
 @pytest.fixture
 def house(ledger: Ledger) -> House:
     return House(ledger)
+
+
+@pytest.fixture(scope="session")
+def atomic_table(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DynamoDBClient]:
+    """For real races: moto's DynamoDB loses them."""
+    aws = EmbeddedAws(tmp_path_factory.mktemp("aws") / "scratch")
+    try:
+        aws.wait_until_ready()
+        create_table(aws.dynamodb)
+        yield aws.dynamodb
+    finally:
+        aws.stop()
+
+
+@pytest.fixture
+def atomic_house(atomic_table: DynamoDBClient) -> House:
+    return House(Ledger(atomic_table, TABLE, timedelta(days=90)))
 
 
 @pytest.fixture

@@ -15,9 +15,11 @@ from botocore.exceptions import ClientError
 from smsgate.accounts import Accounts
 from smsgate.api import Api
 from smsgate.callback_urls import receipt_url
+from smsgate.conversation import Conversation
 from smsgate.credits import Credits
 from smsgate.dispatcher import Dispatcher
 from smsgate.evidence import Evidence
+from smsgate.intake import Intake
 from smsgate.ledger import Ledger
 from smsgate.lines import Lines
 from smsgate.messages import Lane, Message
@@ -150,13 +152,16 @@ class House:
         )
 
     def receipts(self) -> Receipts:
-        return Receipts(
-            ledger=self.ledger,
-            evidence=self.evidence,
-            secrets=cast(Secrets, self.vault),
-            find=self.offers.get,
-            clock=self.clock,
-        )
+        return Receipts(intake=self.intake(), evidence=self.evidence, conversation=self.conversation())
+
+    def replies(self) -> Replies:
+        return Replies(intake=self.intake(), conversation=self.conversation())
+
+    def conversation(self) -> Conversation:
+        return Conversation(self.ledger, self.clock)
+
+    def intake(self) -> Intake:
+        return Intake(ledger=self.ledger, secrets=cast(Secrets, self.vault), find=self.offers.get, clock=self.clock)
 
     def reconciler(self) -> Reconciler:
         return Reconciler(
@@ -164,7 +169,7 @@ class House:
             accounts=self.accounts(),
             suspensions=self.suspensions,
             evidence=self.evidence,
-            replies=Replies(self.ledger, self.clock),
+            conversation=self.conversation(),
             offers=self.offered,
             sqs=cast("SQSClient", self.queues),
             queues=QUEUES,

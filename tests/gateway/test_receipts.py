@@ -11,9 +11,9 @@ import pytest
 
 from smsgate import lifecycle
 from smsgate.callback_urls import receipt_url, reply_url
+from smsgate.intake import LARGEST, Stranger, TooLarge
 from smsgate.messages import Kind, Message
 from smsgate.outcomes import Accepted
-from smsgate.receipts import LARGEST, Stranger, TooLarge
 from smsgate.secrets import SecretUnreadable
 from smsgate.status import Status
 from smsgate.wire import Acknowledgement, Callback
@@ -368,32 +368,34 @@ class TestTheAccountsUrl:
 
         assert house.one().status is Status.SENT
 
-    def test_whoever_comes_second_applies_it_in_a_real_race(self, house: House) -> None:
+    def test_whoever_comes_second_applies_it_in_a_real_race(self, atomic_house: House) -> None:
         finals = []
         for place in range(25):
             hashed = "abcdefghijklmnopqrstuvwx"[place % 20 :].ljust(24, "a")[:24]
             claimed = lifecycle.claim(
                 message(message_id=f"{hashed}-{place + 1}"), "castello", NOON, NOON + MINUTE, parts=1
             )
-            saved = house.ledger.save(claimed).message
+            saved = atomic_house.ledger.save(claimed).message
             ref = f"race{place}"
             start = Barrier(2)
 
             def answered(saved: Message = saved, ref: str = ref, start: Barrier = start) -> None:
                 start.wait()
-                sent = house.ledger.change_from(saved, lambda m: lifecycle.settle(m, 1, Accepted(ref), NOON, WATCH))
-                house.evidence.link(sent, Castello, ref)
+                sent = atomic_house.ledger.change_from(
+                    saved, lambda m: lifecycle.settle(m, 1, Accepted(ref), NOON, WATCH)
+                )
+                atomic_house.evidence.link(sent, Castello, ref)
 
             def reported(ref: str = ref, start: Barrier = start) -> None:
                 start.wait()
-                self.receive(house, ref)
+                self.receive(atomic_house, ref)
 
             both = [Thread(target=run) for run in (answered, reported)]
             for thread in both:
                 thread.start()
             for thread in both:
                 thread.join()
-            final = house.ledger.get(saved.message_id)
+            final = atomic_house.ledger.get(saved.message_id)
             assert final is not None
             finals.append((final.status, final.provider_ref == ref, statuses(final).count(Status.DELIVERED)))
 

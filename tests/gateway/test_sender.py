@@ -258,6 +258,14 @@ class TestBatches:
         assert sorted(len(dict(call.fields)["to"].split(",")) for call in house.wire.calls("/send")) == [20, 50, 50]
         assert len(set(house.wire.accepted)) == 120
 
+    def test_a_number_stands_in_a_call_once_though_two_requests_name_it(self, house: House) -> None:
+        house.enabled = ("castello",)
+        twice = [record({"id": f"order-{n}", "to": "+886912345678", "text": "sale"}, name=f"q{n}") for n in (1, 2)]
+
+        assert house.handle(*twice) == []
+
+        assert [dict(call.fields)["to"] for call in house.wire.calls("/send")] == ["+886912345678"] * 2
+
     def test_a_poison_record_costs_the_others_nothing(self, house: House) -> None:
         poison = [record("{", name="bad"), record({"id": "x", "to": [], "txt": 1}, name="worse")]
         good = [record({"id": f"g{n}", "to": "+886912345678", "text": "hi"}, name=f"g{n}") for n in range(8)]

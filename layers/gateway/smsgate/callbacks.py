@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
+from smsgate import telemetry
+from smsgate.intake import Stranger, TooLarge
 from smsgate.wire import Acknowledgement, Callback
 
 
@@ -24,6 +26,23 @@ def callback_of(event: Mapping[str, Any]) -> tuple[str, str, Callback]:
         content_type=(event.get("headers") or {}).get("content-type", ""),
     )
     return path.get("provider", ""), path.get("token", ""), callback
+
+
+def respond(event: Mapping[str, Any], handle: Callable[[str, str, Callback], Acknowledgement]) -> dict[str, Any]:
+    """Hand the callback over, and say to the provider what came of it."""
+    provider, token, callback = callback_of(event)
+    try:
+        acknowledgement = handle(provider, token, callback)
+    except Stranger:
+        return response(404)
+    except TooLarge:
+        return response(413)
+    except Exception as error:
+        # What came is not safely stored: the provider keeps it and calls again.
+        telemetry.logger().error("callback not stored", extra={"provider": provider, "error": type(error).__name__})
+        telemetry.count("CallbackNotStored", provider=provider)
+        return response(503)
+    return response(200, acknowledgement)
 
 
 def response(status: int, acknowledgement: Acknowledgement | None = None) -> dict[str, Any]:

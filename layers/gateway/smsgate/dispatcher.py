@@ -7,7 +7,7 @@ again.
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -206,10 +206,11 @@ class Dispatcher:
         for each in claimed:
             provider = each.message.provider or ""
             groups[provider, self._offers[provider].group(each.message)].append(each)
-        calls = []
+        calls: list[list[Claimed]] = []
         for (provider, _), members in groups.items():
             limit = self._offers[provider].capabilities.recipients_per_call
-            calls += [members[start : start + limit] for start in range(0, len(members), limit)]
+            for apart in _without_repetition(members):
+                calls += [apart[start : start + limit] for start in range(0, len(apart), limit)]
         return calls
 
     # The wire
@@ -319,6 +320,19 @@ class Dispatcher:
         else:
             self._ledger.change_from(each.message, lambda m: lifecycle.release(m, attempt, outcome, now, retry))
         return None
+
+
+def _without_repetition(members: Iterable[Claimed]) -> list[list[Claimed]]:
+    """A number at most once in a call: its reports name the call and the number, and nothing else."""
+    rounds: list[list[Claimed]] = []
+    seen: Counter[str] = Counter()
+    for each in members:
+        place = seen[each.message.to]
+        seen[each.message.to] += 1
+        if place == len(rounds):
+            rounds.append([])
+        rounds[place].append(each)
+    return rounds
 
 
 def _rests(message: Message, now: datetime) -> bool:

@@ -6,10 +6,12 @@ from collections.abc import Callable
 from datetime import datetime
 
 from smsgate import lifecycle
-from smsgate.ledger import Ledger
+from smsgate.ledger import Ledger, message_id_of
 from smsgate.lifecycle import Watch
 from smsgate.messages import Message, Report
 from smsgate.providers.base import Provider, ReadsReceipts
+
+_LOOKED_AT = 25
 
 
 class Evidence:
@@ -26,8 +28,7 @@ class Evidence:
 
         The tokens are the same for all providers, so one of them could name a message that another one carries.
         """
-        message_id = report.message_id or self._referenced(provider, report, callback_key)
-        message = self._ledger.get(message_id) if message_id else None
+        message = self._named(report) or self._referenced(provider, report, callback_key)
         if message is None or all(attempt.provider != provider for attempt in message.attempts):
             return False
         self.apply(message, report)
@@ -48,7 +49,20 @@ class Evidence:
                     message = self.apply(message, report)
         return message
 
-    def _referenced(self, provider: str, report: Report, callback_key: str) -> str | None:
+    def _named(self, report: Report) -> Message | None:
+        """The message whose own URL was called, or another that travelled in the same call: one URL leads to all."""
+        first = self._ledger.get(report.message_id) if report.message_id else None
+        if first is None or report.to is None or report.to == first.to:
+            return first
+        together = {attempt.batch for attempt in first.attempts} - {None}
+        for key in self._ledger.to_recipient(report.to, _LOOKED_AT).items:
+            message = self._ledger.get(message_id_of(key))
+            if message is not None and together & {attempt.batch for attempt in message.attempts}:
+                return message
+        return None
+
+    def _referenced(self, provider: str, report: Report, callback_key: str) -> Message | None:
         if report.provider_ref is None or report.to is None:
             return None
-        return self._ledger.find(provider, report.provider_ref, report.to, callback_key, self._clock())
+        message_id = self._ledger.find(provider, report.provider_ref, report.to, callback_key, self._clock())
+        return self._ledger.get(message_id) if message_id else None

@@ -18,13 +18,13 @@ from typing import TYPE_CHECKING
 from smsgate import lifecycle, telemetry
 from smsgate.accounts import Account, Accounts
 from smsgate.clock import TAIPEI
+from smsgate.conversation import Conversation
 from smsgate.evidence import Evidence
 from smsgate.ledger import Ledger, Saved, due_shards, message_id_of
 from smsgate.lifecycle import Watch
 from smsgate.messages import Lane, Message, Reply, Report
 from smsgate.providers.base import Ask, CannotSay, PollsReplies, Provider, Queries
 from smsgate.reasons import SUSPENDING
-from smsgate.replies import Replies
 from smsgate.secrets import SecretUnreadable
 from smsgate.status import Status
 from smsgate.suspension import Suspensions
@@ -57,7 +57,7 @@ class Reconciler:
         accounts: Accounts,
         suspensions: Suspensions,
         evidence: Evidence,
-        replies: Replies,
+        conversation: Conversation,
         offers: Mapping[str, type[Provider]],
         sqs: SQSClient,
         queues: Mapping[Lane, str],
@@ -69,7 +69,7 @@ class Reconciler:
         self._accounts = accounts
         self._suspensions = suspensions
         self._evidence = evidence
-        self._replies = replies
+        self._conversation = conversation
         self._offers = offers
         self._sqs = sqs
         self._queues = queues
@@ -226,7 +226,7 @@ class Reconciler:
 
     def _receive(self, reply: Reply) -> None:
         try:
-            self._replies.receive(reply)
+            self._conversation.receive(reply)
         except Exception as error:
             # It is there to be fetched again by the next run; those behind it must not wait for it.
             self._log.error("reply not stored", extra={"provider": reply.provider, "error": type(error).__name__})

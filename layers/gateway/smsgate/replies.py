@@ -1,53 +1,29 @@
-"""Texts from phones: each stored once, tied to the message it answers, with how sure that is."""
+"""Replies by callback: stored raw, understood, tied to their message, acknowledged."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from datetime import datetime, timedelta
-
-from smsgate import telemetry
-from smsgate.ledger import Ledger, message_id_of
-from smsgate.messages import Message, Reply
-
-# The longest any vendor keeps a two-way number open for an answer.
-_ANSWERED_WITHIN = timedelta(days=30)
-_LOOKED_AT = 25
-_MAY_HAVE_ARRIVED = frozenset({"calling", "accepted", "maybe_sent"})
+from smsgate.conversation import Conversation
+from smsgate.intake import Intake
+from smsgate.providers.base import ReadsReplies
+from smsgate.wire import Acknowledgement, Callback
 
 
 class Replies:
-    def __init__(self, ledger: Ledger, clock: Callable[[], datetime]) -> None:
-        self._ledger = ledger
-        self._clock = clock
+    def __init__(self, *, intake: Intake, conversation: Conversation) -> None:
+        self._intake = intake
+        self._conversation = conversation
 
-    def receive(self, reply: Reply) -> bool:
-        """Store a reply with its message; False where it was here already."""
-        message, match = self._answered(reply)
-        kept = self._ledger.keep_reply(
-            reply,
-            message.message_id if message else None,
-            message.request_id if message else None,
-            match,
-            self._clock(),
-        )
-        if kept:
-            telemetry.count("ReplyReceived", provider=reply.provider)
-        return kept
+    def handle(self, provider_key: str, token: str, callback: Callback) -> Acknowledgement:
+        taken = self._intake.take("replies", provider_key, token, callback, ReadsReplies)  # type: ignore[type-abstract]
+        if taken.key is not None:
+            self._understand(taken.reader, provider_key, callback, taken.key)
+        return taken.reader.acknowledge_reply(callback)
 
-    def _answered(self, reply: Reply) -> tuple[Message | None, str]:
-        if reply.provider_ref is not None:
-            message_id = self._ledger.referenced(reply.provider, reply.provider_ref, reply.sender)
-            message = self._ledger.get(message_id) if message_id else None
-            if message is not None:
-                return message, "exact"
-        for key in self._ledger.to_recipient(reply.sender, _LOOKED_AT).items:
-            message = self._ledger.get(message_id_of(key))
-            if message is None or message.provider != reply.provider or not _may_have_arrived(message):
-                continue
-            if self._clock() - message.attempts[-1].at <= _ANSWERED_WITHIN:
-                return message, "likely"
-        return None, "none"
-
-
-def _may_have_arrived(message: Message) -> bool:
-    return any(attempt.outcome in _MAY_HAVE_ARRIVED for attempt in message.attempts)
+    def _understand(self, reader: type[ReadsReplies], provider_key: str, callback: Callback, key: str) -> None:
+        try:
+            replies = reader.read_replies(callback)
+        except Exception as error:
+            self._intake.not_understood(provider_key, key, error)
+            return
+        for reply in replies:
+            self._conversation.receive(reply)

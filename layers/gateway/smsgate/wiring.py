@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING
 from smsgate import aws
 from smsgate.accounts import Accounts
 from smsgate.clock import utc_now
+from smsgate.conversation import Conversation
 from smsgate.evidence import Evidence
+from smsgate.intake import Intake
 from smsgate.ledger import Ledger
 from smsgate.lifecycle import Watch
 from smsgate.lines import Lines
 from smsgate.messages import Lane
-from smsgate.providers import find
+from smsgate.providers import PROVIDERS, find
 from smsgate.routing import Rules
 from smsgate.secrets import Secrets
 from smsgate.sessions import Sessions
@@ -63,6 +65,15 @@ class Wiring:
     @cached_property
     def evidence(self) -> Evidence:
         return Evidence(self.ledger, self.watch, self.clock)
+
+    @cached_property
+    def conversation(self) -> Conversation:
+        return Conversation(self.ledger, self.clock)
+
+    @cached_property
+    def intake(self) -> Intake:
+        """A provider that is not enabled any more may still have something to say of what it was given."""
+        return Intake(ledger=self.ledger, secrets=self.secrets, find=PROVIDERS.get, clock=self.clock)
 
     @cached_property
     def rules(self) -> Rules:
