@@ -10,14 +10,16 @@ from datetime import timedelta
 import pytest
 
 from smsgate.outcomes import CallBroken, NotSent
-from smsgate.wire import HttpRequest
+from smsgate.wire import HttpRequest, SoapRequest
 from smstransports import open_exchange
 
 NOBODY = "http://127.0.0.1:1/"  # a port nobody listens on
 
 HTTP = f"HttpRequest('POST', {NOBODY!r})"
 MAIL = "MailRequest('a@b.example', 'c@d.example', 'id', ('x',), SmtpServer('127.0.0.1', 1, True))"
-HTTP_ALONE = {"smstransports.http", "smstransports.sockets"}
+SOAP = f"SoapRequest({NOBODY!r}, '1.1', 'getCredit', (('sessionKey', 'x'),))"
+OF_HTTP = {"smstransports.http", "smstransports.sockets", "httpx"}
+OF_SOAP = {*OF_HTTP, "smstransports.soap", "zeep", "lxml"}
 
 
 def loaded_by(*requests: str) -> set[str]:
@@ -47,7 +49,13 @@ def loaded_by(*requests: str) -> set[str]:
 
 @pytest.mark.parametrize(
     ("requests", "loaded"),
-    [((), set()), ((HTTP,), {*HTTP_ALONE, "httpx"}), ((MAIL,), {"smstransports.mail", "smtplib"})],
+    [
+        ((), set()),
+        ((HTTP,), OF_HTTP),
+        ((SOAP,), OF_SOAP),
+        ((MAIL,), {"smstransports.mail", "smtplib"}),
+        ((HTTP, SOAP), OF_SOAP),
+    ],
 )
 def test_a_transport_is_loaded_with_the_first_request_for_it(requests: tuple[str, ...], loaded: set[str]) -> None:
     assert loaded_by(*requests) == loaded
@@ -73,9 +81,12 @@ def test_many_threads_that_call_at_once_share_one_transport(monkeypatch: pytest.
     assert made == [7.0]
 
 
-def test_a_call_that_finds_nobody_was_not_sent() -> None:
+@pytest.mark.parametrize(
+    "request_", [HttpRequest("POST", NOBODY), SoapRequest(NOBODY, "1.1", "getCredit", (("sessionKey", "x"),))]
+)
+def test_a_call_that_finds_nobody_was_not_sent(request_: HttpRequest | SoapRequest) -> None:
     with pytest.raises(CallBroken) as raised:
-        open_exchange(timedelta(seconds=2))(HttpRequest("POST", NOBODY))
+        open_exchange(timedelta(seconds=2))(request_)
 
     assert isinstance(raised.value.outcome, NotSent)
 
