@@ -286,6 +286,10 @@ def test_fifty_numbers_are_parted_by_commas_in_one_call() -> None:
     assert query.startswith("dstaddr=" + "%2C".join(f"09123456{n:02}" for n in range(50)) + "&encoding=ASCII&")
 
 
+def test_no_more_than_fifty_numbers_travel_together() -> None:
+    assert SmsGo.capabilities.recipients_per_call == 50
+
+
 def test_characters_that_mean_something_in_a_query_arrive_as_themselves() -> None:
     assert "&smbody=a%26b%3Dc%2Bd+%2541%23%0A%E3%80%80%3F&" in sent_query(hello(text="a&b=c+d %41#\n\u3000?"))
 
@@ -855,8 +859,9 @@ def test_an_unlisted_negative_code_is_a_refusal(code: str) -> None:
 
 
 @pytest.mark.parametrize("code", ["1", "100", "99999"])
-def test_an_unlisted_positive_code_may_have_been_sent(code: str) -> None:
-    assert outcome_of(sent_code(code)) == MaybeSent(Reason(Code.UNKNOWN, code, "text"))
+@pytest.mark.parametrize("msgid", [None, 1504280910499665])
+def test_an_unlisted_positive_code_may_have_been_sent(code: str, msgid: object) -> None:
+    assert outcome_of(sent_code(code, msgid=msgid)) == MaybeSent(Reason(Code.UNKNOWN, code, "text"))
 
 
 @pytest.mark.parametrize(
@@ -882,6 +887,7 @@ def test_an_unlisted_positive_code_may_have_been_sent(code: str) -> None:
         b'<!DOCTYPE r [<!ENTITY a "1">]><result><msgid>&a;</msgid><statuscode>0</statuscode></result>',
         b'<!DOCTYPE r SYSTEM "file:///etc/hostname"><result><msgid>1</msgid><statuscode>0</statuscode></result>',
         b"<html><body><p>statuscode</p></body></html>",
+        b"<a>" * 5000 + b"<statuscode>0</statuscode>" + b"</a>" * 5000,
     ],
 )
 def test_what_says_two_things_or_none_may_have_been_sent(body: bytes) -> None:
@@ -1005,6 +1011,11 @@ def test_a_line_that_does_not_say_whose_it_is_is_nobodys(body: bytes) -> None:
     assert bulk(body) == []
 
 
+@pytest.mark.parametrize("body", [b"0|DELIV", b"0|", b'{"result":{"statusCode":"0","statusStr":"DELIV"}}'])
+def test_a_line_that_was_cut_is_no_status(body: bytes) -> None:
+    assert bulk(body, [ASKED]) == []
+
+
 @pytest.mark.parametrize(
     ("body", "code"),
     [
@@ -1123,6 +1134,11 @@ def test_a_cancellation_that_was_not_judged_can_be_asked_for_again(code: str, re
         SmsGo(ACCOUNT).cancel(ASKED, Wire([http_answer(sent_code(code))]))
 
     assert raised.value.reason.code is reason
+
+
+def test_a_bare_number_confirms_no_cancellation() -> None:
+    with pytest.raises(CannotSay):
+        SmsGo(ACCOUNT).cancel(ASKED, Wire([http_answer(b"0")]))
 
 
 def test_too_late_to_cancel_says_why() -> None:
