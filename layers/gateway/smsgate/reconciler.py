@@ -191,8 +191,11 @@ class Reconciler:
         with self._contained(key, account):
             if self._suspensions.forbids_questions(key, account.version):
                 return
-            reports = provider.query([question.ask for question in questions], self._clock(), account.line)
+            asks = [question.ask for question in questions]
+            reports, replies = provider.reports_and_replies(asks, self._clock(), account.line)
             self._apply(key, questions, reports)
+            for reply in replies:
+                self._conversation.receive(reply)
 
     def _apply(self, key: str, questions: Sequence[_Question], reports: Iterable[Report]) -> None:
         asked = {(question.ask.provider_ref, question.ask.to): question.message for question in questions}

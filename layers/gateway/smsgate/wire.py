@@ -91,6 +91,14 @@ class MailResponse:
     """The mail was taken over; what the vendor makes of it comes by mail."""
 
 
+@dataclass(frozen=True, slots=True)
+class InboundMail:
+    """A mail to us, proved to come from where it says. `text` is what a reader would see of it, as plain text."""
+
+    subject: str
+    text: str = field(repr=False)
+
+
 HttpExchange = Callable[[HttpRequest], HttpResponse]
 """One call over the wire under one total deadline. Raises `outcomes.CallBroken` and nothing else."""
 

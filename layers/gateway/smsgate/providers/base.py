@@ -16,9 +16,9 @@ from decimal import Decimal
 from typing import ClassVar, Literal, TypeVar
 
 from smsgate.messages import Dispatch, Form, Message, Reply, Report
-from smsgate.outcomes import CallBroken, MaybeSent, NotSent, Outcome
+from smsgate.outcomes import Accepted, CallBroken, MaybeSent, NotSent, Outcome, Refused
 from smsgate.reasons import Code, Reason, quoted
-from smsgate.wire import Acknowledgement, Callback, HttpResponse, Line
+from smsgate.wire import Acknowledgement, Callback, HttpResponse, InboundMail, Line
 
 Answer = TypeVar("Answer")
 Request = TypeVar("Request")
@@ -71,6 +71,15 @@ class Ask:
     submitted_at: datetime = field(kw_only=True)
 
 
+@dataclass(frozen=True, slots=True)
+class MailAnswer:
+    """What came by mail of one attempt of a message. `NotSent`: nobody refused this very message; send it again."""
+
+    message_id: str
+    attempt: int  # the first is 1
+    outcome: Accepted | Refused | NotSent
+
+
 class CannotSay(Exception):
     """A question that brought no answer: nothing changes, it is asked again later."""
 
@@ -117,6 +126,12 @@ class Queries(ABC):
     @abstractmethod
     def query(self, asks: Sequence[Ask], now: datetime, exchange: Line) -> list[Report]:
         """Reports, each with its `provider_ref`; a message without a report yet has none. Raises CannotSay."""
+
+    def reports_and_replies(
+        self, asks: Sequence[Ask], now: datetime, exchange: Line
+    ) -> tuple[list[Report], list[Reply]]:
+        """As `query`, with the replies of vendors that tell both at once."""
+        return self.query(asks, now, exchange), []
 
 
 class Cancels(ABC):
@@ -170,6 +185,17 @@ class ReadsReceipts(ABC):
     @classmethod
     def acknowledge(cls, callback: Callback) -> Acknowledgement:
         return Acknowledgement()
+
+
+class ReadsMail(ABC):
+    """Answers a dispatch later, by a mail to the address it came from. Class methods: reading needs no account."""
+
+    mail_domain: ClassVar[str]  # of the address its answers come from, exactly
+
+    @classmethod
+    @abstractmethod
+    def read_mail(cls, mail: InboundMail) -> list[MailAnswer]:
+        """What the mail says of each message of the dispatch. Raises one of UNREADABLE where it is no such answer."""
 
 
 def submit(
