@@ -1,8 +1,8 @@
 """The page that says which test holds which rule of the vendors' documents, made from docs/rules/*.toml.
 
-A rules file lists what one document says (parameters, limits, formats, codes, statuses, notes), each with the tests that
-hold it, by their node ids. `python -m tools.traceability` writes docs/traceability.md; a test compares the page with the
-rules, and every node id with what pytest collects.
+A rules file lists what one document says (parameters, limits, formats, codes, statuses, notes), each with the tests
+that hold it, by their node ids. `python -m tools.traceability` writes docs/traceability.md; a test compares the page
+with the rules, and every node id with what pytest collects.
 """
 
 from __future__ import annotations

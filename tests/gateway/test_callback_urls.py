@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from smsgate.callback_urls import is_genuine, receipt_url, reply_url
+from smsgate.callback_urls import first_of_many, is_genuine, named, receipt_url, reply_url
 from smsgate.secrets import Callbacks
 
 CURRENT, PREVIOUS = "k7Zt0v3mQ1xW9y2uJ5aBnA", "p3Fq8r6sT4yU1oV0cXzDhL"
@@ -45,7 +45,7 @@ def test_a_messages_url_neither_holds_the_accounts_token_nor_opens_another_messa
     _, _, token, _ = parts(receipt_url(CALLBACKS, "plainline", MESSAGE))
 
     assert CURRENT not in token
-    assert not is_genuine(CALLBACKS.tokens, "receipts", "plainline", token, "abcdefghijklmnopqrstuvwx-1")
+    assert not is_genuine(CALLBACKS.tokens, "receipts", "plainline", token, "abcdefghijklmnopqrstuvwx-2")
     assert not is_genuine(CALLBACKS.tokens, "receipts", "plainline", token, "")
     assert not is_genuine(CALLBACKS.tokens, "receipts", "castello", token, MESSAGE)
     assert not is_genuine(CALLBACKS.tokens, "replies", "plainline", token, MESSAGE)
@@ -78,3 +78,13 @@ def test_a_url_fits_where_vendors_take_it(hashed: str, position: int) -> None:
     assert len(url) <= 300
     assert "?" not in url
     assert url.isascii()
+
+
+def test_a_call_of_many_has_a_url_of_its_own_that_names_the_first() -> None:
+    many = first_of_many(MESSAGE)
+    _, _, token, rest = parts(receipt_url(CALLBACKS, "plainline", many))
+
+    assert named(rest) == (MESSAGE, True)
+    assert named(MESSAGE) == (MESSAGE, False)
+    assert is_genuine(CALLBACKS.tokens, "receipts", "plainline", token, rest)
+    assert not is_genuine(CALLBACKS.tokens, "receipts", "plainline", token, MESSAGE)

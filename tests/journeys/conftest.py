@@ -9,12 +9,14 @@ import urllib.request
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 from urllib.parse import quote
 
 import pytest
 
 from local.gateway import ROOT, Gateway
+from local.simulators import SIMULATORS
+from local.simulators.base import Simulator
 from local.simulators.twsms import TwSms
 from tools import artefact
 
@@ -34,14 +36,16 @@ class HttpAnswer:
 class House:
     """The gateway as its publishers, its operators and its providers see it."""
 
-    def __init__(self, gateway: Gateway, twsms: TwSms) -> None:
+    def __init__(self, gateway: Gateway, simulators: dict[str, Simulator]) -> None:
         self.gateway = gateway
-        self.twsms = twsms
+        self.simulators = simulators
+        self.twsms = cast(TwSms, simulators["twsms"])
 
     # As a publisher
 
     def publish(self, queue: str = "SendQueue", **request: Any) -> str:
-        """To a lane; gives the request's id."""
+        """To a lane, for one provider unless it says which; gives the request's id."""
+        request.setdefault("providers", ["twsms"])
         request.setdefault("id", f"journey-{uuid.uuid4()}")
         self.gateway.aws.sqs.send_message(QueueUrl=self.gateway.queue_url(queue), MessageBody=json.dumps(request))
         return str(request["id"])
@@ -96,7 +100,8 @@ class House:
 @pytest.fixture(scope="session")
 def house() -> Iterator[House]:
     artefact.build_for_tests(ROOT / ".venv-sam" / "bin" / "sam", ROOT / ".aws-sam" / "test")
-    twsms = TwSms()
+    first: dict[str, Simulator] = {"twsms": TwSms()}
+    simulators = first | {key: kind() for key, kind in SIMULATORS.items() if key not in first}
     parameters = {
         "ProviderDeadline": str(DEADLINE),
         "CheckSchedule": "1,1,2",
@@ -105,10 +110,8 @@ def house() -> Iterator[House]:
         "AllowedCountries": "TW,HK,JP",
     }
     # Schedules run when a journey says so, and what a worker left comes back within seconds.
-    with Gateway(
-        "built", providers={"twsms": twsms}, parameters=parameters, speed=0.001, visibility_timeout=4
-    ) as gateway:
-        yield House(gateway, twsms)
+    with Gateway("built", providers=simulators, parameters=parameters, speed=0.001, visibility_timeout=4) as gateway:
+        yield House(gateway, simulators)
 
 
 @pytest.fixture(autouse=True)

@@ -15,6 +15,8 @@ from collections.abc import Iterable
 
 from smsgate.secrets import Callbacks
 
+_MANY = "~"
+
 
 def receipt_url(callbacks: Callbacks, provider: str, message_id: str) -> str:
     return _message_url(callbacks, "receipts", provider, message_id)
@@ -22,6 +24,16 @@ def receipt_url(callbacks: Callbacks, provider: str, message_id: str) -> str:
 
 def reply_url(callbacks: Callbacks, provider: str, message_id: str) -> str:
     return _message_url(callbacks, "replies", provider, message_id)
+
+
+def first_of_many(message_id: str) -> str:
+    """How the URL of a call that carries several messages names the first of them."""
+    return f"{message_id}{_MANY}"
+
+
+def named(path: str) -> tuple[str, bool]:
+    """The message id that a URL of ours names, and whether it stands for all of its call."""
+    return path.removesuffix(_MANY), path.endswith(_MANY)
 
 
 def is_genuine(tokens: Iterable[str], kind: str, provider: str, token: str, rest: str) -> bool:

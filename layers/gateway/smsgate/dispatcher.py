@@ -17,7 +17,7 @@ from secrets import token_hex
 
 from smsgate import lifecycle, telemetry
 from smsgate.accounts import Accounts
-from smsgate.callback_urls import receipt_url, reply_url
+from smsgate.callback_urls import first_of_many, receipt_url, reply_url
 from smsgate.evidence import Evidence
 from smsgate.ledger import Ledger, Saved
 from smsgate.lifecycle import Watch
@@ -265,7 +265,7 @@ class Dispatcher:
             ), ""
         dispatch = Dispatch(key, tuple(messages), now)
         if callbacks.public_url:
-            first = messages[0].message_id
+            first = messages[0].message_id if len(messages) == 1 else first_of_many(messages[0].message_id)
             dispatch = replace(
                 dispatch,
                 receipt_url=receipt_url(callbacks, key, first),

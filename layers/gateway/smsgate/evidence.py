@@ -6,6 +6,7 @@ from collections.abc import Callable
 from datetime import datetime
 
 from smsgate import lifecycle
+from smsgate.callback_urls import named
 from smsgate.ledger import Ledger, message_id_of
 from smsgate.lifecycle import Watch
 from smsgate.messages import Message, Report
@@ -51,9 +52,12 @@ class Evidence:
 
     def _named(self, report: Report) -> Message | None:
         """The message whose own URL was called, or another that travelled in the same call: one URL leads to all."""
-        first = self._ledger.get(report.message_id) if report.message_id else None
-        if first is None or report.to is None or report.to == first.to:
+        message_id, is_of_many = named(report.message_id or "")
+        first = self._ledger.get(message_id)
+        if first is None or report.to == first.to:
             return first
+        if report.to is None:
+            return None if is_of_many else first
         together = {attempt.batch for attempt in first.attempts} - {None}
         for key in self._ledger.to_recipient(report.to, _LOOKED_AT).items:
             message = self._ledger.get(message_id_of(key))
