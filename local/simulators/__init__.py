@@ -13,11 +13,15 @@ A simulator is started, gives the secret that an account of it would have, and i
 from __future__ import annotations
 
 from local.simulators.base import Simulator
+from local.simulators.every8d import Every8d
+from local.simulators.meteorsis import Meteorsis
 from local.simulators.smsget import SmsGet
 from local.simulators.smsgo import SmsGo
 from local.simulators.twsms import TwSms
 
 SIMULATORS: dict[str, type[Simulator]] = {
+    "every8d": Every8d,
+    "meteorsis": Meteorsis,
     "smsget": SmsGet,
     "smsgo": SmsGo,
     "twsms": TwSms,

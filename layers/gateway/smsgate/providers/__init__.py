@@ -34,6 +34,8 @@ PROVIDERS: Mapping[str, type[Provider]] = _Registry(
         "twsms": "TwSms",
         "smsgo": "SmsGo",
         "smsget": "SmsGet",
+        "every8d": "Every8d",
+        "meteorsis": "Meteorsis",
     }
 )
 
