@@ -131,7 +131,9 @@ _SUBJECT = re.compile(
 _TAKEN = re.compile(
     r"^[^\S\r\n]*[\[(*\"']*SMSDID\s*:\s*([0-9]{1,20}(?:\s*,\s*[0-9]{1,20})*)(?![0-9A-Za-z])(?!\s*,)", re.MULTILINE
 )
-_ERROR = re.compile(r"^[^\S\r\n]*[\[(*\"']*ERROR\s*:\s*([0-9]{1,4})(?![0-9A-Za-z])(?:[ \t]*\(([^)\r\n]*)\))?", re.MULTILINE)
+_ERROR = re.compile(
+    r"^[^\S\r\n]*[\[(*\"']*ERROR\s*:\s*([0-9]{1,4})(?![0-9A-Za-z])(?:[ \t]*\(([^)\r\n]*)\))?", re.MULTILINE
+)
 
 _SMSDID = re.compile(r"[0-9]{1,20}")  # section 6.2 says 6 to 9 digits, section 4.1 shows 5
 _RECIPIENT = re.compile(r"[ +]?([1-9][0-9]{5,14})")
