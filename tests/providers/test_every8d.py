@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from pathlib import Path
 from typing import Any, Literal, overload
 from urllib.parse import quote_plus, urlsplit
 from xml.etree import ElementTree as ET
@@ -19,6 +21,7 @@ from hypothesis import strategies as st
 
 from local.simulators.base import Closes, Cut, Hangs, Says, Step
 from local.simulators.every8d import Every8d as Simulator
+from smsgate.callbacks import callback_of
 from smsgate.clock import TAIPEI
 from smsgate.messages import Attempt, Dispatch, Form, Message, Reply, Report, TooLong
 from smsgate.outcomes import Accepted, CallBroken, MaybeSent, NotSent, Outcome, Refused
@@ -1338,6 +1341,34 @@ def test_whatever_comes_is_no_reply_or_is_refused(query: str, body: bytes) -> No
 def test_an_empty_call_is_a_probe() -> None:
     assert Every8d.read_receipts(Callback("GET", "", "")) == []
     assert Every8d.read_replies(Callback("GET", "", "")) == []
+
+
+# The sample events
+
+
+def event(name: str) -> Callback:
+    events = Path(__file__).parents[2] / "events"
+    provider, _, callback = callback_of(json.loads((events / f"{name}.json").read_text("utf-8")))
+    assert provider == "every8d"
+    return callback
+
+
+def test_the_sample_receipt_says_that_a_message_was_delivered() -> None:
+    callback = event("receipts-every8d")
+
+    (report,) = Every8d.read_receipts(callback)
+
+    assert (report.provider_ref, report.to, report.status) == (BATCH, NUMBER, Status.DELIVERED)
+    assert Every8d.read_replies(callback) == []
+
+
+def test_the_sample_reply_comes_to_the_url_of_the_receipts() -> None:
+    callback = event("receipts-every8d-reply")
+
+    (reply,) = Every8d.read_replies(callback)
+
+    assert (reply.provider_ref, reply.sender, reply.text) == (BATCH, NUMBER, "好的 & 謝謝")
+    assert Every8d.read_receipts(callback) == []
 
 
 # Against a server that read the same document
