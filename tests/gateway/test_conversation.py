@@ -34,6 +34,11 @@ def reply(**fields: Any) -> Reply:
     return Reply(**{**given, **fields})
 
 
+def published_now(house: House, request_id: str) -> dict[str, Any]:
+    sent = {"SentTimestamp": str(int(house.now.timestamp() * 1000))}
+    return {**record({"id": request_id, "to": "+886912345678", "text": "newer"}), "attributes": sent}
+
+
 def receive(house: House, one: Reply) -> bool:
     return house.conversation().receive(one)
 
@@ -43,7 +48,7 @@ def test_a_reference_of_the_provider_makes_it_exact_even_with_a_newer_message_to
 ) -> None:
     house.handle(record())
     house.later(seconds=5)
-    house.handle(record({"id": "order-18", "to": "+886912345678", "text": "newer"}))
+    house.handle(published_now(house, "order-18"))
 
     receive(house, reply(provider_ref="ref1"))
 
@@ -73,7 +78,7 @@ def test_a_message_that_was_never_sent_is_passed_over_for_the_one_before(house: 
     house.handle(record())
     house.later(seconds=5)
     house.wire.say("/send", "ERR number")
-    house.handle(record({"id": "order-18", "to": "+886912345678", "text": "refused"}))
+    house.handle(published_now(house, "order-18"))
 
     receive(house, reply())
 

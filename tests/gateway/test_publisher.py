@@ -429,7 +429,13 @@ class TestOtherItems:
         assert topic.alerts == []
 
     def test_what_the_end_of_retention_deletes_tells_nothing(
-        self, publisher: Publisher, bus: Bus, stream: Stream, ledger: Ledger, dynamodb: DynamoDBClient
+        self,
+        publisher: Publisher,
+        bus: Bus,
+        stream: Stream,
+        ledger: Ledger,
+        dynamodb: DynamoDBClient,
+        counts: Counts,
     ) -> None:
         ledger.save(sent())
         key = {"pk": message().message_id.rpartition("-")[0], "sk": "m#1"}
@@ -439,9 +445,27 @@ class TestOtherItems:
         assert publisher.handle(records) is None
 
         assert bus.calls == []
+        assert counts["StreamRecordPassedOver"] == 0
+
+    def test_a_reply_or_rejection_that_is_written_again_tells_nothing(
+        self, publisher: Publisher, bus: Bus, stream: Stream, counts: Counts
+    ) -> None:
+        reply = to_wire({"pk": "reply#a", "sk": "reply", "reply_id": "a"})
+        rejected = to_wire({"pk": "a", "sk": "rejected#b", "request_id": "a"})
+
+        assert publisher.handle([stream.record(OldImage=item, NewImage=item) for item in (reply, rejected)]) is None
+
+        assert bus.calls == []
+        assert counts["StreamRecordPassedOver"] == 0
 
     def test_items_of_other_kinds_tell_nothing(
-        self, publisher: Publisher, bus: Bus, stream: Stream, house: House, dynamodb: DynamoDBClient
+        self,
+        publisher: Publisher,
+        bus: Bus,
+        stream: Stream,
+        house: House,
+        dynamodb: DynamoDBClient,
+        counts: Counts,
     ) -> None:
         stranger = to_wire({"pk": "of a later version", "sk": "unheard-of", "status": "sent"})
 
@@ -456,6 +480,7 @@ class TestOtherItems:
         assert publisher.handle(records) is None
 
         assert bus.calls == []
+        assert counts["StreamRecordPassedOver"] == 0
 
 
 class TestTrouble:

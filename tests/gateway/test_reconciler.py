@@ -469,18 +469,20 @@ class TestRunsThatEndEarly:
         assert len(asked(house)) == 5
         assert counts["DueNotTaken"] == 1
 
+    @pytest.mark.parametrize("said", ["not yet", "there"])
     def test_an_index_that_is_behind_names_what_is_not_due_any_more_in_vain(
-        self, house: House, monkeypatch: pytest.MonkeyPatch
+        self, house: House, monkeypatch: pytest.MonkeyPatch, said: str
     ) -> None:
         house.handle(record())
         house.later(minutes=1)
-        key = house.ledger.due(1, house.now, 10).items + house.ledger.due(0, house.now, 10).items
-        house.wire.say("/report", "there")
+        behind = [key for shard in range(4) for key in house.ledger.due(shard, house.now, 10).items]
+        house.wire.say("/report", said)
         house.reconcile()
-        monkeypatch.setattr(house.ledger, "due", lambda *_: Page(key, None))
+        monkeypatch.setattr(house.ledger, "due", lambda *_: Page(behind, None))
 
         house.reconcile()
 
+        assert len(behind) == 1
         assert len(asked(house)) == 1
 
 
