@@ -205,13 +205,20 @@ def test_a_function_with_its_layers_is_small(function: str, built: Path) -> None
     assert megabytes < (6 if function in CALLBACKS else 25)
 
 
+MANAGES_WITHOUT = (
+    "/zeep/__init__.py",  # takes its absence for an unknown version
+    "/attr/__init__.py",  # asks when somebody reads attr.__version__, which nobody does
+    "/urllib3/http2/__init__.py",  # is imported only where h2 is installed
+)
+
+
 def test_no_module_asks_for_the_metadata_that_the_layers_leave_out(built: Path) -> None:
     askers = [
         str(source.relative_to(built)) for source in built.rglob("*.py") if "importlib.metadata" in imports_of(source)
     ]
 
     assert list(built.rglob("*.dist-info")) == []
-    assert askers == []
+    assert [asker for asker in askers if not asker.endswith(MANAGES_WITHOUT)] == []
 
 
 def test_the_layers_hold_no_aws_client_and_nothing_that_is_for_tests_only(built: Path) -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from smsgate import lifecycle
 from smsgate.messages import Kind, Lane, Message
+from smsgate.outcomes import CallBroken
 from smsgate.reasons import Code
 from smsgate.requests import request_hash
 from smsgate.status import Status
@@ -236,8 +237,11 @@ class TestSuspension:
         assert _code(house.one()) is Code.BAD_CREDENTIALS
         assert house.wire.requests == []
 
-    def test_a_parked_message_is_not_sent_before_its_time_by_a_redelivered_record(self, house: House) -> None:
-        house.wire.say("/send", "ERR credit")
+    @pytest.mark.parametrize("say", ["ERR credit", not_sent()])
+    def test_a_parked_message_is_not_sent_before_its_time_by_a_redelivered_record(
+        self, house: House, say: str | CallBroken
+    ) -> None:
+        house.wire.say("/send", say)
         house.handle(record())
 
         assert house.handle(record(receives=2)) == []

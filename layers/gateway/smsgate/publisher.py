@@ -71,6 +71,7 @@ class Publisher:
             failed = self._put(pending[:count])
             if failed is not None:
                 return failed.sequence_number
+            telemetry.count("EventsPublished", count)
             for each in pending[:count]:
                 if each.event.detail_type in _ALERTS and not self._alert(each):
                     return each.sequence_number
