@@ -27,7 +27,7 @@ help: ## This list
 setup: $(VENV)/.ready $(SAM_VENV)/.ready ## Install everything, by hash, into .venv and .venv-sam
 
 test: setup lint artefact ## Everything that must hold before a change lands
-	$(BIN)/pytest
+	$(BIN)/pytest --numprocesses auto --maxprocesses 4 --dist loadfile
 
 run: $(VENV)/.ready ## The whole gateway on this machine, web console at http://127.0.0.1:8025/
 	$(BIN)/python -m local
