@@ -184,7 +184,8 @@ class TwSms(HttpSimulator):
                 return _answer("00020")
             self.credit -= points
             message = self._take(fields, points)
-        self._timetable.at(message.taken.due or message.taken.at, lambda: self._deliver(message))
+        start = message.taken.due or message.taken.at
+        self._timetable.at(start, lambda: self._deliver(message, start))
         return _answer("00000", msgid=int(message.taken.ref))
 
     def _take(self, fields: Mapping[str, str], points: int) -> _Message:
@@ -247,13 +248,12 @@ class TwSms(HttpSimulator):
             return "00170"
         return None
 
-    def _deliver(self, message: _Message) -> None:
+    def _deliver(self, message: _Message, start: datetime) -> None:
         if message.deleted:
             return
         plan = self._plan()
         if not plan:
             self._display(message)
-        start = self.now()
         for step in plan:
             self._timetable.at(start + timedelta(seconds=step.after), lambda step=step: self._become(message, step))  # type: ignore[misc]
 

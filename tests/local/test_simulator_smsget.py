@@ -388,6 +388,15 @@ def test_a_late_receipt_is_late(server: SmsGet, gateway: Gateway) -> None:
     assert server.wait_until(gateway.states)
 
 
+def test_a_late_receipt_is_counted_from_when_its_message_is_due(server: SmsGet, gateway: Gateway) -> None:
+    server.plan_receipts((Step(3600, "DELIVRD"),))
+    send(server, **schedule(server, timedelta(hours=3)))
+
+    server.advance(timedelta(hours=4, minutes=1))
+
+    assert server.wait_until(gateway.states)
+
+
 def test_what_was_not_delivered_is_on_no_phone(server: SmsGet) -> None:
     server.plan_receipts((Step(0, "UNDELIV"),), ())
 

@@ -347,6 +347,15 @@ def test_a_late_receipt_is_late(server: TwSms, gateway: Gateway) -> None:
     assert query(server, msgid)["statustext"] == "DELIVRD"
 
 
+def test_a_late_receipt_is_counted_from_when_its_message_is_due(server: TwSms, gateway: Gateway) -> None:
+    server.plan_receipts((Step(3600, "DELIVRD"),))
+    send(server, drurl=gateway.url, drurl_check="N", sendtime=sendtime(server, timedelta(hours=3)))
+
+    server.advance(timedelta(hours=4, minutes=1))
+
+    assert server.wait_until(gateway.told)
+
+
 def test_what_was_not_delivered_is_on_no_phone(server: TwSms) -> None:
     server.plan_receipts((Step(0, "UNDELIV"),), ())
 
