@@ -355,6 +355,19 @@ class TestTheAccountsUrl:
         assert house.one().status is Status.DELIVERED
         assert sorted(_reported(house.one())) == ["delivered", "sent"]
 
+    def test_of_many_reports_in_one_early_callback_each_message_gets_its_own(
+        self, house: House, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        numbers = ["+886912345678", "+886912345679"]
+        one = Castello.read_receipts(Callback("GET", "", THERE))[0]
+        both = [replace(one, provider_ref=f"ref{place}", to=to) for place, to in enumerate(numbers, start=1)]
+        monkeypatch.setattr(Castello, "read_receipts", lambda _callback: both)
+        house.wire.say("/send", lambda: self.receive(house))
+
+        house.handle(record(to=numbers))
+
+        assert [(each.status, _reported(each)) for each in house.of()] == [(Status.DELIVERED, ["delivered"])] * 2
+
     def test_an_early_report_that_cannot_be_read_any_more_keeps_no_acceptance_from_being_stored(
         self, house: House, monkeypatch: pytest.MonkeyPatch
     ) -> None:
