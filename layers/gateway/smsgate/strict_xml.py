@@ -39,14 +39,6 @@ class _Reader:
         self._tree = TreeBuilder()
         self._depth = 0
         self._elements = 0
-        parser = expat.ParserCreate(namespace_separator="}")
-        parser.buffer_text = True
-        parser.buffer_size = _TEXT_AT_ONCE
-        parser.StartDoctypeDeclHandler = self._doctype
-        parser.StartElementHandler = self._start
-        parser.EndElementHandler = self._end
-        parser.CharacterDataHandler = self._tree.data
-        self._parser = parser
 
     def read(self, document: str | bytes) -> Element:
         # Some servers put a byte order mark or a line break before the declaration, where XML allows none.
@@ -54,7 +46,15 @@ class _Reader:
             document = document.lstrip("\ufeff \t\r\n")
         else:
             document = document.removeprefix(b"\xef\xbb\xbf").lstrip(b" \t\r\n")
-        self._parser.Parse(document, True)
+        # Not kept in self: it knows our methods, and such a ring would wait for the garbage collector.
+        parser = expat.ParserCreate(namespace_separator="}")
+        parser.buffer_text = True
+        parser.buffer_size = _TEXT_AT_ONCE
+        parser.StartDoctypeDeclHandler = self._doctype
+        parser.StartElementHandler = self._start
+        parser.EndElementHandler = self._end
+        parser.CharacterDataHandler = self._tree.data
+        parser.Parse(document, True)
         return self._tree.close()
 
     def _doctype(self, *_: object) -> None:
@@ -67,7 +67,7 @@ class _Reader:
             raise Unacceptable("nested too deep")
         if self._elements > ELEMENTS:
             raise Unacceptable("too many elements")
-        self._tree.start(_clark(name), {_clark(key): value for key, value in attributes.items()})
+        self._tree.start(_clark(name), {_clark(key): value for key, value in attributes.items()} if attributes else {})
 
     def _end(self, name: str) -> None:
         self._depth -= 1
