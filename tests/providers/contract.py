@@ -30,6 +30,7 @@ from smsgate.providers.base import (
     Provider,
     Queries,
     ReadsReceipts,
+    ReadsReplies,
     Refusal,
     TellsCredit,
 )
@@ -617,3 +618,86 @@ class ReceiptsContract(Contract):
         shown = repr(self.receipt) + repr(self.read(self.receipt))
 
         assert not any(report.to and report.to[4:] in shown for report in self.reports)
+
+
+class RepliesContract(Contract):
+    """Replies that are sent to a URL of ours."""
+
+    reply: ClassVar[Callback]
+    replies: ClassVar[list[Reply]]
+    no_reply: ClassVar[tuple[Callback, ...]]  # calls that say something, but nothing that could be a reply
+    probes: ClassVar[tuple[Callback, ...]] = (Callback("GET", "", ""), Callback("HEAD", "", ""))
+    acknowledgement: ClassVar[Acknowledgement] = Acknowledgement()
+
+    def reader(self) -> type[ReadsReplies]:
+        assert issubclass(self.provider_class, ReadsReplies)
+        return self.provider_class
+
+    def read(self, callback: Callback) -> list[Reply]:
+        return self.reader().read_replies(callback)
+
+    def read_or_refuse(self, callback: Callback) -> list[Reply]:
+        """Whatever comes, it is read, or refused in one of the ways that are expected."""
+        try:
+            return self.read(callback)
+        except UNREADABLE:
+            return []
+
+    def test_the_registered_provider_reads_replies_and_can_send_what_they_answer(self) -> None:
+        registered = PROVIDERS[self.provider_class.key]
+
+        assert registered is self.provider_class
+        assert issubclass(registered, ReadsReplies)
+        assert registered.capabilities.two_way
+
+    def test_a_reply_is_read(self) -> None:
+        assert self.read(self.reply) == self.replies
+
+    def test_a_reply_is_acknowledged_with_their_exact_bytes(self) -> None:
+        assert self.reader().acknowledge_reply(self.reply) == self.acknowledgement
+
+    def test_a_probe_carries_no_reply(self) -> None:
+        for probe in self.probes:
+            assert self.read(probe) == []
+
+    def test_what_is_no_reply_is_not_taken_for_one(self) -> None:
+        for callback in self.no_reply:
+            with pytest.raises(UNREADABLE):
+                self.read(callback)
+
+    def test_a_reply_is_not_taken_for_a_receipt(self) -> None:
+        assert issubclass(self.provider_class, ReadsReceipts)
+        try:
+            assert self.provider_class.read_receipts(self.reply) == []
+        except UNREADABLE:
+            # Where both come to one URL, a reply must be no trouble to who looks for receipts.
+            assert not self.reader().replies_to_receipts
+
+    @given(query=st.text(max_size=200), body=st.binary(max_size=200))
+    @anything
+    def test_whatever_comes_is_read_or_refused(self, query: str, body: bytes) -> None:
+        for callback in (replace(self.reply, query=query), replace(self.reply, body=body, query="")):
+            self.is_whole(self.read_or_refuse(callback))
+
+    @given(data=st.data())
+    @anything
+    def test_a_damaged_reply_is_read_or_refused(self, data: st.DataObject) -> None:
+        query, body = bytearray(self.reply.query.encode()), bytearray(self.reply.body)
+        for damaged in (query, body):
+            at = data.draw(st.integers(0, len(damaged)))
+            damaged[at : at + data.draw(st.integers(0, 3))] = data.draw(st.binary(max_size=3))
+
+        self.is_whole(self.read_or_refuse(replace(self.reply, query=query.decode("latin-1"), body=bytes(body))))
+
+    def is_whole(self, replies: list[Reply]) -> None:
+        """It says who, can be known again and can be stored."""
+        for reply in replies:
+            assert reply.provider == self.provider_class.key
+            assert reply.sender
+            assert reply.key
+            assert (reply.sender + reply.key + reply.text).encode()
+
+    def test_neither_number_nor_text_is_shown(self) -> None:
+        shown = repr(self.reply) + repr(self.read(self.reply))
+
+        assert not any(reply.sender[4:] in shown or reply.text in shown for reply in self.replies)
