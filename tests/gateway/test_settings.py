@@ -41,6 +41,7 @@ VARIABLES = {
     "alert_topic": "ALERT_TOPIC",
     "secret_prefix": "SECRET_PREFIX",
     "enabled_providers": "ENABLED_PROVIDERS",
+    "mail_bucket": "MAIL_BUCKET",
 }
 REQUIRED = sorted(set(VARIABLES) - set(DEFAULTS))
 
