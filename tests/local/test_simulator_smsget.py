@@ -308,6 +308,13 @@ def test_an_account_can_be_in_trouble(server: SmsGet) -> None:
     assert send(server)["error_code"] == call(server, "api_query_credit.php")["error_code"] == "006"
 
 
+@pytest.mark.parametrize("verb", ["GET", "POST"])
+def test_the_credit_is_told_by_get_and_by_post(server: SmsGet, verb: str) -> None:
+    answer = call(server, "api_query_credit.php", verb)
+
+    assert answer == {"stats": True, "error_code": "000", "error_msg": f"{server.username}|1000000"}
+
+
 def test_another_page_is_not_found(server: SmsGet) -> None:
     assert raw_call(server, "api_cancel.php", "")[0] == 404
 
@@ -388,11 +395,11 @@ def test_a_late_receipt_is_late(server: SmsGet, gateway: Gateway) -> None:
     assert server.wait_until(gateway.states)
 
 
-def test_a_late_receipt_is_counted_from_when_its_message_is_due(server: SmsGet, gateway: Gateway) -> None:
-    server.plan_receipts((Step(3600, "DELIVRD"),))
+def test_a_receipt_a_day_late_is_counted_from_when_its_message_is_due(server: SmsGet, gateway: Gateway) -> None:
+    server.plan_receipts((Step(86400, "DELIVRD"),))
     send(server, **schedule(server, timedelta(hours=3)))
 
-    server.advance(timedelta(hours=4, minutes=1))
+    server.advance(timedelta(hours=27, minutes=1))
 
     assert server.wait_until(gateway.states)
 

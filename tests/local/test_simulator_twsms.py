@@ -144,6 +144,14 @@ def test_big5_is_understood_as_well(server: TwSms) -> None:
     assert server.accepted[0].text == "台灣簡訊"
 
 
+def test_what_big5_cannot_say_becomes_a_question_mark(server: TwSms) -> None:
+    form = urlencode({"username": server.username, "password": server.password, "mobile": MOBILE})
+
+    raw_call(server, "sms_send.php", f"{form}&message={quote('台灣'.encode('big5') + bytes([255]))}")
+
+    assert server.accepted[0].text == "台灣?"
+
+
 REFUSED = [
     ({"mobile": ""}, "00100"),
     ({"mobile": "091122233"}, "00100"),
@@ -310,6 +318,16 @@ def test_the_receipt_url_is_called_before_sending_unless_that_is_switched_off(se
     assert gateway.received[0] == "/receipts/twsms/token/m-0"
 
 
+def test_without_a_receipt_url_nobody_is_called_and_the_status_can_be_asked_for(
+    server: TwSms, gateway: Gateway
+) -> None:
+    msgid = send(server)["msgid"]
+
+    assert server.wait_until(lambda: query(server, msgid)["code"] == "00000")
+    assert query(server, msgid)["statustext"] == "DELIVRD"
+    assert (gateway.received, server.callbacks) == ([], [])
+
+
 @pytest.mark.parametrize(
     ("plan", "told"),
     [
@@ -407,6 +425,21 @@ def test_what_went_out_cannot_be_deleted(server: TwSms) -> None:
 
 
 # Asking
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_every_question_is_answered_by_get_and_by_post(server: TwSms, method: str) -> None:
+    msgid = str(send(server)["msgid"])
+    server.reply(PHONE, "好")
+    assert server.wait_until(lambda: query(server, msgid)["code"] == "00000")
+
+    status = call(server, "sms_query.php", method, mobile=MOBILE, msgid=msgid)
+    credit = call(server, "sms_query.php", method, checkpoint="Y")
+    replies = call(server, "smsmo_query.php", method, snumber="12345")
+
+    assert status["statustext"] == "DELIVRD"
+    assert credit["point"] == "999999"
+    assert [reply["message"] for reply in replies["moResp"]] == ["好"]
 
 
 def test_a_query_has_the_fields_of_the_documents_sample(server: TwSms) -> None:

@@ -299,6 +299,12 @@ def test_after_trouble_no_second_call_is_made_and_what_it_would_have_carried_was
     assert again == NotSent(first.reason)
 
 
+def test_username_and_password_may_have_all_of_the_twenty_characters() -> None:
+    form = sent_form(hello(text="hi"), username="u" * 20, password="p&ss=wörd+%41-of-20!")
+
+    assert form.startswith(f"username={'u' * 20}&password=p%26ss%3Dw%C3%B6rd%2B%2541-of-20%21&method=1&")
+
+
 def test_characters_that_mean_something_in_a_form_arrive_as_themselves() -> None:
     form = sent_form(hello(text="a&b=c+d %41#\n\u3000?"))
 
