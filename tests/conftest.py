@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import os
+import re
+from collections.abc import Iterator
 
+import pytest
 from hypothesis import HealthCheck, settings
 
 os.environ.update(
@@ -24,3 +28,44 @@ settings.register_profile(
     "nightly", max_examples=10_000, deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True
 )
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
+
+
+class _Canaries(logging.Handler):
+    """Hears every log line of every test, at every level, and remembers those that show a credential of a provider."""
+
+    # What the pretended providers and the contract's accounts have for passwords, none of which occurs elsewhere.
+    SECRET = re.compile(r"\b(?:twsms|smsgo|smsget|every8d|meteorsis|smtp|canary)-password\b")
+
+    def __init__(self) -> None:
+        super().__init__(logging.DEBUG)
+        self.seen: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if record.name == "mail.log":
+            return  # The other side: a pretended vendor's mail server, telling what it was given.
+        try:
+            line = f"{record.getMessage()} {record.exc_info[1] if record.exc_info else ''}"
+        except Exception:
+            line = f"{record.msg} {record.args}"
+        if self.SECRET.search(line):
+            self.seen.append(f"{record.name}: {self.SECRET.sub('***', line)[:300]}")
+
+
+_canaries = _Canaries()
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _hears_everything() -> Iterator[None]:
+    root = logging.getLogger()
+    root.addHandler(_canaries)
+    yield
+    root.removeHandler(_canaries)
+
+
+@pytest.fixture(autouse=True)
+def _no_credential_is_logged(request: pytest.FixtureRequest) -> Iterator[None]:
+    """No credential of any provider appears in any log line, at DEBUG, in any of the tests."""
+    _canaries.seen.clear()
+    yield
+    if "plants_canaries" not in request.keywords:
+        assert _canaries.seen == []

@@ -23,6 +23,7 @@ def _api() -> Api:
     return Api(
         ledger=parts.ledger,
         accounts=parts.accounts(lambda: open_exchange(parts.settings.provider_deadline)),
+        suspensions=parts.suspensions,
         sqs=aws.sqs(),
         queues=parts.queues,
         known_providers=tuple(PROVIDERS),
@@ -45,8 +46,11 @@ _ROUTES: dict[str, Callable[[_Event], Answer]] = {
 
 @telemetry.flushed
 def handler(event: _Event, _context: Any) -> dict[str, Any]:
-    answer_to = _ROUTES.get(event["routeKey"])
-    answer = answer_to(event) if answer_to else problem(404, "Unknown route", "see the README for what can be asked")
+    try:
+        answer = _ROUTES[event["routeKey"]](event)
+    except Exception as error:
+        telemetry.logger().exception("question not answered", extra={"error": type(error).__name__})
+        answer = problem(500, "Not answered", "Something failed on our side; ask again. What was posted may be stored.")
     return {
         "statusCode": answer.status,
         "headers": {"content-type": answer.content_type, "cache-control": "no-store"},

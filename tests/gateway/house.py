@@ -192,6 +192,7 @@ class House:
         return Api(
             ledger=self.ledger,
             accounts=self.accounts(),
+            suspensions=self.suspensions,
             sqs=cast("SQSClient", self.queues),
             queues=QUEUES,
             known_providers=sorted(OFFERS),

@@ -101,6 +101,8 @@ class Plainline(Oneway, Queries, Cancels, TellsCredit, PollsReplies, ReadsReceip
     def cancel(self, ask_: Ask, exchange: HttpExchange) -> Decimal | Refusal | None:
         request = HttpRequest("POST", f"https://{self.key}.example/cancel", (("ref", ask_.provider_ref),))
         word = ask(exchange, request, lambda response: response.text())
+        if word == "ERR password":
+            raise CannotSay(Reason(Code.BAD_CREDENTIALS))
         return Refusal(Reason(Code.UNKNOWN), "it has gone out") if word == "gone" else Decimal(word)
 
     def credit(self, exchange: HttpExchange) -> Decimal:

@@ -424,6 +424,16 @@ class TestCanceling:
         assert house.one().status is Status.CANCELED
         assert house.wire.calls("/send") == []
 
+    def test_a_refused_password_is_tried_once_however_many_messages_are_to_be_canceled(self, house: House) -> None:
+        self.scheduled(house, to=[f"+8869{n:08}" for n in range(10_000_000, 10_000_020)])
+        house.wire.say("/cancel", *["ERR password"] * 40)
+
+        answers = [house.api().cancel_request(REQUEST["id"]) for _ in range(2)]
+
+        assert [answer.status for answer in answers] == [409, 409]
+        assert "credentials" in answers[1].body["detail"]
+        assert len(house.wire.calls("/cancel")) == 1
+
     def test_what_is_parked_is_canceled_without_asking_anybody(self, house: House) -> None:
         house.wire.say("/send", "ERR credit")
         house.handle(record())

@@ -18,10 +18,11 @@ from smsgate.ledger import Ledger, Saved, message_id_of
 from smsgate.messages import Attempt, Lane, Message, Moment
 from smsgate.numbers import e164
 from smsgate.providers.base import Ask, Cancels, CannotSay, Refusal
-from smsgate.reasons import Code, Reason
+from smsgate.reasons import SUSPENDING, Code, Reason
 from smsgate.requests import InvalidRequest, Problem, Request, check, decode, split_message_id
 from smsgate.secrets import SecretUnreadable
 from smsgate.status import Status
+from smsgate.suspension import Suspensions
 from smsgate.wakeups import wake
 
 if TYPE_CHECKING:
@@ -67,6 +68,7 @@ class Api:
         *,
         ledger: Ledger,
         accounts: Accounts,
+        suspensions: Suspensions,
         sqs: SQSClient,
         queues: Mapping[Lane, str],
         known_providers: Sequence[str],
@@ -75,6 +77,7 @@ class Api:
     ) -> None:
         self._ledger = ledger
         self._accounts = accounts
+        self._suspensions = suspensions
         self._sqs = sqs
         self._queues = queues
         self._known_providers = known_providers
@@ -191,8 +194,10 @@ class Api:
         messages = sorted(self._ledger.of_request(request_id), key=_position)
         if not messages:
             return _not_found("request", "no message of a request of this id is known")
+        # One alone first: a password that is refused is then not tried by all workers at once.
+        first = self._cancel(messages[0])
         with ThreadPoolExecutor(WORKERS) as pool:
-            return _cancel_answer(list(pool.map(self._cancel, messages)))
+            return _cancel_answer([first, *pool.map(self._cancel, messages[1:])])
 
     def _cancel(self, message: Message) -> _Canceled | _NotCanceled:
         """Only what no provider has, or what its provider confirms, is canceled."""
@@ -217,15 +222,19 @@ class Api:
         key = message.provider or ""
         try:
             account = self._accounts.open(key)
-            provider = account.provider
-            if not isinstance(provider, Cancels) or message.provider_ref is None:
-                return f"{key} cannot cancel what it has taken"
-            ask = Ask(message.provider_ref, message.to, submitted_at=message.attempts[-1].at)
-            answer = provider.cancel(ask, account.line)
         except SecretUnreadable as error:
             self._log.error("provider secret unreadable", extra={"provider": key, "problem": str(error)})
             return f"{key} cannot be asked now: its secret is missing or not valid"
+        if self._suspensions.forbids_questions(key, account.version):
+            return f"{key} cannot be asked now: it refused our credentials; store new ones and try again"
+        if not isinstance(account.provider, Cancels) or message.provider_ref is None:
+            return f"{key} cannot cancel what it has taken"
+        ask = Ask(message.provider_ref, message.to, submitted_at=message.attempts[-1].at)
+        try:
+            answer = account.provider.cancel(ask, account.line)
         except CannotSay as silence:
+            if silence.reason.code in SUSPENDING:
+                self._suspensions.suspend(key, silence.reason, account.version)
             return f"{key} did not say whether it is canceled ({silence.reason.code.value}); try again"
         return answer.problem if isinstance(answer, Refusal) else _TakenBack(answer)
 

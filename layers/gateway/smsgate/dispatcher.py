@@ -289,8 +289,9 @@ class Dispatcher:
         attempt = len(message.attempts)
         now = self._clock()
         if isinstance(outcome, Accepted):
-            sent = self._ledger.change_from(message, lambda m: lifecycle.settle(m, attempt, outcome, now, self._watch))
-            self._evidence.link(sent, self._offers[key], outcome.provider_ref)
+            # The reference first: should the rest be lost, a report still finds the message and proves its acceptance.
+            linked = self._evidence.link(message, self._offers[key], outcome.provider_ref)
+            self._ledger.change_from(linked, lambda m: lifecycle.settle(m, attempt, outcome, now, self._watch))
             self._suspensions.worked(key)
             return None
         if isinstance(outcome, NotSent) or (isinstance(outcome, Refused) and outcome.reason.code in ABOUT_US):
