@@ -36,6 +36,7 @@ from tests.providers.contract import (
     ProviderContract,
     QueriesContract,
     ReceiptsContract,
+    RepliesContract,
     Wire,
     anything,
     hello,
@@ -112,6 +113,20 @@ RECEIPT_READ = [
         provider_ref="100101121234567",
         to="+886912345678",
         message_id=MESSAGE_ID,
+    )
+]
+REPLY = (
+    "msgid=100101121234567&srcaddr=0912345678&dstaddr=0911510128&smbody=%A6n%AA%BA&encoding=BIG5"
+    "&timestamp=2026%2F11%2F20+12%3A00%3A00"
+)
+REPLY_READ = [
+    Reply(
+        provider="smsgo",
+        key="ca15e6a02395c87cf70cb7c160963da0e5e41092",  # with another one every reply told again would be a new one
+        sender="+886912345678",
+        text="好的",
+        provider_time="2026/11/20 12:00:00",
+        provider_ref="100101121234567",
     )
 ]
 ACKNOWLEDGED = Acknowledgement("magicid=tccrd_sms_gateway_rpack\nmsgid=100101121234567\n", "text/plain; charset=utf-8")
@@ -217,6 +232,24 @@ class TestReceipts(ReceiptsContract):
     acknowledgement = ACKNOWLEDGED
 
 
+class TestReplies(RepliesContract):
+    provider_class = SmsGo
+    account = ACCOUNT
+    reply = Callback("GET", MESSAGE_ID, REPLY)
+    replies = REPLY_READ
+    no_reply = (
+        Callback("GET", MESSAGE_ID, "srcaddr=0912345678"),
+        Callback("GET", MESSAGE_ID, "smbody=hi"),
+        Callback("GET", MESSAGE_ID, "srcaddr=&smbody=hi"),
+        Callback("GET", MESSAGE_ID, "a=b"),
+        Callback("GET", MESSAGE_ID, f"{REPLY}&smbody=hi"),
+        Callback("GET", MESSAGE_ID, "&".join([REPLY, *(f"a{n}=1" for n in range(10_000))])),
+        Callback("POST", MESSAGE_ID, "", b"\xff\xfe"),
+        Callback("GET", MESSAGE_ID, RECEIPT),
+    )
+    acknowledgement = ACKNOWLEDGED
+
+
 # What goes out
 
 
@@ -259,6 +292,15 @@ def test_a_two_way_message_names_its_reply_url_and_the_days_it_is_open() -> None
 
 def test_a_one_way_message_names_no_reply_url_though_there_is_one() -> None:
     assert sent_query(hello(text="hi"), reply=REPLY_URL) == "dstaddr=0912345678&encoding=ASCII&smbody=hi&rtype=JSON"
+
+
+@pytest.mark.parametrize("days", [1, 3, 30])
+def test_the_days_replies_are_taken_are_always_named(days: int) -> None:
+    assert f"&replydays={days}&" in sent_query(hello(reply_days=days), reply=REPLY_URL)
+
+
+def test_without_a_receipt_url_no_report_is_asked_for() -> None:
+    assert sent_query(hello(text="hi"), receipt=None) == "dstaddr=0912345678&encoding=ASCII&smbody=hi&rtype=JSON"
 
 
 def test_a_push_message_has_its_title_as_text_and_its_link_beside_it() -> None:
@@ -398,6 +440,14 @@ def test_the_encoding_is_chosen_from_the_text(text: str, parts: int, encoding: s
 
     assert (measure.parts, measure.points, measure.encoding) == (parts, Decimal(parts), encoding)
     assert f"&encoding={encoding}&" in sent_query(hello(text=text))
+
+
+@pytest.mark.parametrize(("text", "encoding"), [("hi", "ASCII"), ("繁體", "BIG5"), ("简体", "UCS2")])
+def test_abroad_a_text_has_one_of_three_encodings(text: str, encoding: str) -> None:
+    message = hello(to=CHINA, text=text)
+
+    assert SmsGo.refusal(message, NOW) is None
+    assert f"&encoding={encoding}&" in sent_query(message)
 
 
 @pytest.mark.parametrize(
@@ -1422,12 +1472,13 @@ def test_the_same_reply_has_the_same_key_and_no_other_has_it() -> None:
     others = [
         read_reply(b"ho", "ASCII"),
         read_reply(b"hi", "ASCII", srcaddr="0987654321"),
+        read_reply(b"hi", "ASCII", dstaddr="0911510129"),
         read_reply(b"hi", "ASCII", msgid="100101121234568"),
         read_reply(b"hi", "ASCII", timestamp="2026%2F11%2F20+12%3A00%3A01"),
     ]
 
     assert read_reply(b"hi", "ASCII").key == one.key
-    assert len({one.key, *(other.key for other in others)}) == 5
+    assert len({one.key, *(other.key for other in others)}) == 6
     assert NUMBER[4:] not in one.key
 
 
@@ -1437,17 +1488,6 @@ def test_a_reply_may_come_as_a_form_and_without_all_of_its_fields() -> None:
     (reply,) = SmsGo.read_replies(Callback("POST", "", "", body))
 
     assert (reply.sender, reply.text, reply.provider_ref, reply.provider_time) == (NUMBER, "好", None, None)
-
-
-@pytest.mark.parametrize("query", ["srcaddr=0912345678", "smbody=hi", "srcaddr=&smbody=hi", "a=b", RECEIPT])
-def test_what_is_no_reply_is_not_taken_for_one(query: str) -> None:
-    with pytest.raises(UNREADABLE):
-        SmsGo.read_replies(Callback("GET", MESSAGE_ID, query))
-
-
-def test_a_probe_carries_neither_receipt_nor_reply() -> None:
-    assert SmsGo.read_replies(Callback("GET", MESSAGE_ID, "")) == []
-    assert SmsGo.read_receipts(Callback("GET", MESSAGE_ID, "")) == []
 
 
 @given(body=st.binary(max_size=100), encoding=st.sampled_from(["BIG5", "ASCII", "UCS2", "", "x"]))
