@@ -94,6 +94,7 @@ def test_nesting_has_an_end() -> None:
     deep = strict_xml.DEPTH
 
     assert parse("<a>" * deep + "</a>" * deep).tag == "a"
+    assert len(parse(f"<a>{'<b/>' * deep * 2}</a>")) == deep * 2
     for document in ("<a>" * (deep + 1) + "</a>" * (deep + 1), "<a>" * 1_000, "<a>" * 1_000_000):
         begun = time.monotonic()
         with pytest.raises(Unacceptable, match="deep"):

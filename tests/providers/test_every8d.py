@@ -857,6 +857,8 @@ def outcomes_of(result: str, messages: int = 1) -> tuple[Outcome, ...]:
         (f" \n285.0,1,1.0,0,{BATCH}\r\n", "1.0", "285.0"),
         (f"285.0,1,1.0,0,{BATCH.upper()}", "1.0", "285.0"),
         (f"285.0,0,0.0,0,{BATCH}", "0.0", "285.0"),  # their reports will say why
+        (f"0,1,0.0,1,{BATCH}", "0.0", "0"),  # sent and unsent at once: their reports will say
+        (f"0,0,1.0,1,{BATCH}", "1.0", "0"),  # unsent and charged: their reports will say
     ],
 )
 def test_a_batch_is_accepted_however_it_is_written(result: str, points: str, credit: str) -> None:
@@ -1042,6 +1044,13 @@ def test_no_further_page_is_asked_for_once_everybody_is_found() -> None:
     wire = line(log(entry(), count=5000))
 
     assert len(Every8d(ACCOUNT).query([ASKED], NOW, wire)) == 1
+    assert len(wire.requests) == 1
+
+
+def test_who_is_in_no_page_of_the_batch_has_no_report() -> None:
+    wire = line(log(entry("+886911111111"), count=1000))
+
+    assert Every8d(ACCOUNT).query([ASKED], NOW, wire) == []
     assert len(wire.requests) == 1
 
 
@@ -1310,6 +1319,7 @@ def test_a_reply_is_kept_whatever_it_lacks(query: str, sender: str, text: str, r
         Callback("GET", "", f"{RECEIPT}&STATUS=101"),
         Callback("GET", "", f"{RECEIPT}&RM=0912345678"),
         Callback("GET", "", "&".join(f"a{n}=1" for n in range(10_000))),
+        Callback("GET", "", "&".join([RECEIPT, *(f"a{n}=1" for n in range(10_000))])),
         Callback("POST", "", "", b"\xff\xfe"),
     ],
 )

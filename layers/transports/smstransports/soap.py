@@ -34,9 +34,8 @@ _ENVELOPES: Mapping[Literal["1.1", "1.2"], str] = {
 _PORTS: Mapping[Literal["1.1", "1.2"], str] = {"1.1": "SMSSoap", "1.2": "SMSSoap12"}
 _NIL = "{http://www.w3.org/2001/XMLSchema-instance}nil"
 
-# At DEBUG zeep says what it renders and reads; whatever level somebody sets later, that stays unsaid.
+# At DEBUG some of zeep's modules write down what they send and receive.
 logging.getLogger("zeep").setLevel(logging.WARNING)
-logging.getLogger("zeep").addFilter(lambda record: record.levelno >= logging.WARNING)
 
 
 class Carrier(Protocol):
