@@ -923,6 +923,12 @@ def test_a_receipt_is_understood_however_it_is_carried() -> None:
     assert [SmsGet.read_receipts(callback) for callback in carried] == [[DELIVERED]] * len(carried)
 
 
+def test_an_id_may_have_all_of_the_twenty_characters() -> None:
+    (report,) = SmsGet.read_receipts(receipt_of(ROW, sms_id="58372015837201583720"))
+
+    assert report == replace(DELIVERED, provider_ref="58372015837201583720")
+
+
 def test_several_recipients_of_a_call_are_told_with_commas_between() -> None:
     content = f"{ROW},13512345678|59c4e124|2013-01-01 21:08:09|UNDELIV, 54123456|59c4e125|2013-01-01 21:08:11|EXPIRED,"
 
