@@ -7,7 +7,7 @@ from datetime import timedelta
 from functools import cache
 from typing import Any
 
-from smsgate import telemetry
+from smsgate import aws, telemetry
 from smsgate.dispatcher import Dispatcher
 from smsgate.providers import PROVIDERS
 from smsgate.sender import Sender
@@ -20,7 +20,7 @@ def _sender() -> Sender:
     parts = Wiring()
     dispatcher = Dispatcher(
         ledger=parts.ledger,
-        accounts=parts.accounts(lambda: open_exchange(parts.settings.provider_deadline)),
+        accounts=parts.accounts(lambda: open_exchange(parts.settings.provider_deadline, aws.ses)),
         secrets=parts.secrets,
         suspensions=parts.suspensions,
         evidence=parts.evidence,

@@ -17,6 +17,8 @@ WILDCARDS_WITH_A_REASON = {
     r"arn:aws:secretsmanager:[^:]+:[^:]+:secret:[^*?]+/callbacks-\?{6}",
     # ListStreams has no narrower form.
     r"arn:aws:dynamodb:[^:]+:[^:]+:table/[^*?]+/stream/\*",
+    # Every mail is an object of its own.
+    r"arn:aws:s3:::[^*?]+/mails/\*",
     # A log group's own ARN as CloudFormation gives it: its streams.
     r"arn:aws:logs:[^:]+:[^:]+:log-group:[^*?]+:\*",
 }
@@ -90,16 +92,21 @@ def dead_letters(stack: Stack) -> Iterator[str]:
 
 
 def transport_security(stack: Stack) -> Iterator[str]:
-    policies = {"AWS::SQS::Queue": "AWS::SQS::QueuePolicy", "AWS::SNS::Topic": "AWS::SNS::TopicPolicy"}
+    policies = {
+        "AWS::SQS::Queue": "AWS::SQS::QueuePolicy",
+        "AWS::SNS::Topic": "AWS::SNS::TopicPolicy",
+        "AWS::S3::Bucket": "AWS::S3::BucketPolicy",
+    }
     for kind, policy_kind in policies.items():
         for name, _ in stack.of_type(kind):
             refuses = any(
                 statement["Effect"] == "Deny"
                 and statement["Principal"] == "*"
                 and statement["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
-                and statement["Resource"] == stack.arn(name)
+                and statement["Resource"] in (stack.arn(name), [stack.arn(name), f"{stack.arn(name)}/*"])
                 for _, policy in stack.of_type(policy_kind)
-                if stack.resolve({"Ref": name}) in [*policy.get("Queues", []), *policy.get("Topics", [])]
+                if stack.resolve({"Ref": name})
+                in [*policy.get("Queues", []), *policy.get("Topics", []), policy.get("Bucket")]
                 for statement in policy["PolicyDocument"]["Statement"]
             )
             if not refuses:
@@ -107,9 +114,9 @@ def transport_security(stack: Stack) -> Iterator[str]:
 
 
 def queue_openings(stack: Stack) -> Iterator[str]:
-    """A topic that delivers may write, by its ARN; nobody else is let in by a queue's or a topic's policy."""
+    """A topic that delivers may write, by its ARN; nobody else is let in by the policy of a queue, topic or bucket."""
     open_to: set[tuple[str, str]] = set()
-    for kind in ("AWS::SQS::QueuePolicy", "AWS::SNS::TopicPolicy"):
+    for kind in ("AWS::SQS::QueuePolicy", "AWS::SNS::TopicPolicy", "AWS::S3::BucketPolicy"):
         for name, policy in stack.of_type(kind):
             for statement in policy["PolicyDocument"]["Statement"]:
                 if statement["Effect"] != "Allow":
@@ -150,6 +157,20 @@ def data_at_rest(stack: Stack) -> Iterator[str]:
     for name, queue in stack.of_type("AWS::SQS::Queue"):
         if queue.get("SqsManagedSseEnabled") is not True:
             yield f"{name}: not encrypted in a way that a topic can deliver to"
+
+
+def buckets(stack: Stack) -> Iterator[str]:
+    for name, bucket in stack.of_type("AWS::S3::Bucket"):
+        for policy in ("DeletionPolicy", "UpdateReplacePolicy"):
+            if stack.resources[name].get(policy) != "Retain":
+                yield f"{name}: {policy} is not Retain"
+        if "BucketEncryption" not in bucket:
+            yield f"{name}: does not say how it is encrypted"
+        closed = bucket.get("PublicAccessBlockConfiguration", {})
+        if list(closed.values()) != [True] * 4:
+            yield f"{name}: could be opened to everybody"
+        if not any("ExpirationInDays" in rule for rule in bucket.get("LifecycleConfiguration", {}).get("Rules", [])):
+            yield f"{name}: keeps everything for ever"
 
 
 def streams(stack: Stack) -> Iterator[str]:
@@ -301,6 +322,7 @@ RULES = (
     transport_security,
     queue_openings,
     data_at_rest,
+    buckets,
     streams,
     schedules,
     functions,

@@ -55,7 +55,13 @@ class Stack:
                     return self.resolve(then if self.condition(condition) else otherwise)
                 case "Fn::Join":
                     separator, parts = argument
-                    return separator.join(self.resolve(part) for part in parts)
+                    return separator.join(self.resolve(parts))
+                case "Fn::Split":
+                    separator, text = argument
+                    return self.resolve(text).split(separator)
+                case "Fn::Select":
+                    index, choices = argument
+                    return self.resolve(choices)[int(index)]
         if isinstance(value, dict):
             resolved = {key: self.resolve(inner) for key, inner in value.items()}
             return {key: inner for key, inner in resolved.items() if inner is not None}
@@ -89,6 +95,8 @@ class Stack:
                 return f"arn:aws:events:{place}:rule/{name}"
             case "AWS::Logs::LogGroup":
                 return f"arn:aws:logs:{place}:log-group:{self.resolve(properties['LogGroupName'])}:*"
+            case "AWS::S3::Bucket":
+                return f"arn:aws:s3:::{name}"
             case "AWS::Lambda::Function":
                 return f"arn:aws:lambda:{place}:function:{name}"
             case "AWS::IAM::Role":

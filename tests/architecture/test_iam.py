@@ -38,10 +38,16 @@ RESOURCES = {
     "its role": f"arn:aws:iam::{ACCOUNT}:role/SenderRole",
     "any key": f"arn:aws:kms:{_HERE}:key/1234",
     "any bucket": "arn:aws:s3:::anything/at-all",
+    "mail": "arn:aws:s3:::MailBucket/mails/o3vrnil0e2ic28trm7df",
+    "beside the mails": "arn:aws:s3:::MailBucket/else",
+    "mail bucket": "arn:aws:s3:::MailBucket",
+    "our address": f"arn:aws:ses:{_HERE}:identity/gateway@sms.example",
+    "our domain": f"arn:aws:ses:{_HERE}:identity/sms.example",
+    "another domain": f"arn:aws:ses:{_HERE}:identity/another.example",
     "any interface": f"arn:aws:ec2:{_HERE}:network-interface/eni-1",
 } | {
     f"{name} logs": f"arn:aws:logs:{_HERE}:log-group:/{STACK}/{name}:log-stream:2026/01/01/x"
-    for name in ("sender", "receipts", "replies", "reconciler", "credits", "api", "publisher")
+    for name in ("sender", "receipts", "replies", "mailbox", "reconciler", "credits", "api", "publisher")
 }
 
 ALLOWED = {
@@ -78,6 +84,16 @@ ALLOWED = {
         dynamodb:Query              index recipient
         secretsmanager:GetSecretValue callbacks secret
         logs:PutLogEvents           replies logs
+    """,
+    "MailboxFunction": """
+        s3:GetObject                mail
+        dynamodb:GetItem            table
+        dynamodb:Query              table
+        dynamodb:PutItem            table
+        dynamodb:UpdateItem         table
+        secretsmanager:DescribeSecret provider's secret
+        sqs:SendMessage             backstage dead letters
+        logs:PutLogEvents           mailbox logs
     """,
     "ReconcilerFunction": """
         dynamodb:GetItem            table
@@ -147,6 +163,8 @@ DENIED = {
         logs:GetLogEvents           sender logs
         kms:Decrypt                 any key
         s3:GetObject                any bucket
+        s3:GetObject                mail
+        ses:SendRawEmail            our address
         lambda:UpdateFunctionCode   itself
         lambda:InvokeFunction       itself
         iam:PutRolePolicy           its role
@@ -181,6 +199,25 @@ DENIED = {
         sqs:SendMessage             send queue
         sqs:SendMessage             bulk queue
         sqs:ReceiveMessage          send queue
+        events:PutEvents            bus
+        sns:Publish                 alert topic
+        logs:PutLogEvents           sender logs
+    """,
+    "MailboxFunction": """
+        s3:GetObject                beside the mails
+        s3:GetObject                any bucket
+        s3:ListBucket               mail bucket
+        s3:PutObject                mail
+        s3:DeleteObject             mail
+        dynamodb:Query              index recipient
+        dynamodb:Scan               table
+        dynamodb:DeleteItem         table
+        secretsmanager:GetSecretValue provider's secret
+        secretsmanager:DescribeSecret callbacks secret
+        secretsmanager:DescribeSecret another stack's secret
+        sqs:SendMessage             send queue
+        sqs:SendMessage             dead letters
+        ses:SendRawEmail            our address
         events:PutEvents            bus
         sns:Publish                 alert topic
         logs:PutLogEvents           sender logs
@@ -244,6 +281,7 @@ DENIED = {
     """,
 }
 
+BY_MAIL = {"EnabledProviders": "twsms,meteorsis", "MailAddress": "gateway@sms.example"}
 CALLERS_OF_PROVIDERS = ("SenderFunction", "ReconcilerFunction", "CreditsFunction", "ApiFunction")
 
 
@@ -254,7 +292,7 @@ def pairs(table: dict[str, str]) -> list[tuple[str, str, str]]:
 
 @pytest.fixture(scope="module")
 def stack() -> Stack:
-    return Stack(translated())
+    return Stack(translated(), BY_MAIL)
 
 
 @pytest.mark.parametrize(("function", "action", "resource"), pairs(ALLOWED))
@@ -275,6 +313,16 @@ def test_behind_a_fixed_address_lambda_may_make_interfaces_and_the_code_may_not(
     assert may(fixed, function, action, interface, from_its_code=False)
     assert not may(fixed, function, action, interface)
     assert not may(fixed, "ReceiptsFunction", action, interface, from_its_code=False)
+
+
+def test_mails_go_out_from_our_own_address_only(stack: Stack) -> None:
+    ours, anothers = {"ses:FromAddress": "gateway@sms.example"}, {"ses:FromAddress": "boss@sms.example"}
+
+    for identity in ("our address", "our domain"):
+        assert may(stack, "SenderFunction", "ses:SendRawEmail", RESOURCES[identity], context=ours)
+        assert not may(stack, "SenderFunction", "ses:SendRawEmail", RESOURCES[identity], context=anothers)
+    assert not may(stack, "SenderFunction", "ses:SendRawEmail", RESOURCES["another domain"], context=ours)
+    assert not may(Stack(translated()), "SenderFunction", "ses:SendRawEmail", RESOURCES["our domain"], context=ours)
 
 
 def test_secrets_follow_a_prefix_of_ones_own() -> None:

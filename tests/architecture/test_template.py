@@ -12,8 +12,9 @@ import pytest
 from cfnlint import api as cfnlint
 
 from smsgate import settings
+from smsgate.mailbox import FOLDER
 from tests.architecture import audit
-from tests.architecture.cloudformation import Stack
+from tests.architecture.cloudformation import ACCOUNT, STACK, Stack
 from tests.architecture.handlers import load_handler
 from tools.translation import REGION, ROOT, read, translate
 
@@ -21,6 +22,7 @@ FUNCTIONS = (
     "SenderFunction",
     "ReceiptsFunction",
     "RepliesFunction",
+    "MailboxFunction",
     "ReconcilerFunction",
     "CreditsFunction",
     "ApiFunction",
@@ -35,6 +37,7 @@ CONTRACT = {
     "EventBus": "AWS::Events::EventBus",
     "AlertTopic": "AWS::SNS::Topic",
     "HttpApi": "AWS::Serverless::HttpApi",
+    "MailBucket": "AWS::S3::Bucket",
     **dict.fromkeys(FUNCTIONS, "AWS::Serverless::Function"),
 }
 PARAMETERS = {
@@ -45,6 +48,7 @@ PARAMETERS = {
     "RetentionDays": 90,
     "AlertEmail": "",
     "FixedEgressIp": "false",
+    "MailAddress": "",
     "ProviderDeadline": 10,
     "BulkConcurrency": 5,
     "AllowedCountries": "TW,HK",
@@ -69,11 +73,12 @@ OF_THE_RUNTIME = {"LOG_LEVEL", "METRICS_NAMESPACE", "SERVICE_NAME"}
 NOT_READ_YET = {"DAILY_POINTS"}  # the contract's spending cap, which no code keeps so far
 WRITTEN = read()
 TRANSLATED = translate(WRITTEN)
+BY_MAIL = {"EnabledProviders": "twsms, meteorsis", "MailAddress": "gateway@sms.example"}
 
 
 @pytest.fixture
 def stack() -> Stack:
-    return Stack(copy.deepcopy(TRANSLATED))
+    return Stack(copy.deepcopy(TRANSLATED), BY_MAIL)
 
 
 @pytest.mark.parametrize(("name", "kind"), CONTRACT.items())
@@ -194,11 +199,65 @@ def test_the_template_keeps_the_rules_with_every_option_chosen() -> None:
         "AlertEmail": "a@example.org",
         "SecretPrefix": "sms/live",
         "Architecture": "x86_64",
+        **BY_MAIL,
     }
 
     breaches = audit.audit(Stack(translate(WRITTEN, chosen), chosen))
 
     assert breaches == []
+
+
+@pytest.mark.parametrize(
+    ("parameters", "there"),
+    [
+        ({}, []),
+        ({"EnabledProviders": "twsms,smsgo", "MailAddress": "gateway@sms.example"}, []),
+        ({"EnabledProviders": "meteorsis"}, ["MailBucket", "MailboxFunction", "MailboxRole"]),
+        (BY_MAIL, ["MailBucket", "MailRule", "MailRuleSet", "MailboxFunction", "MailboxRole"]),
+    ],
+)
+def test_what_takes_mail_in_is_there_only_where_answers_come_by_mail(
+    parameters: dict[str, str], there: list[str]
+) -> None:
+    stack = Stack(TRANSLATED, parameters)
+
+    found = [
+        name
+        for kind in ("S3::Bucket", "SES::ReceiptRule", "SES::ReceiptRuleSet", "Lambda::Function", "IAM::Role")
+        for name, _ in stack.of_type(f"AWS::{kind}")
+        if name.startswith("Mail")
+    ]
+
+    assert sorted(found) == there
+
+
+def test_ses_hands_over_what_it_took_in_for_our_address_scanned_and_stored(stack: Stack) -> None:
+    ((_, rule),) = stack.of_type("AWS::SES::ReceiptRule")
+
+    stored, told = rule["Rule"]["Actions"]
+    assert rule["Rule"]["Recipients"] == ["gateway@sms.example"]
+    assert (rule["Rule"]["Enabled"], rule["Rule"]["ScanEnabled"]) == (True, True)
+    assert stored["S3Action"] == {"BucketName": "MailBucket", "ObjectKeyPrefix": FOLDER}
+    assert told["LambdaAction"] == {"FunctionArn": stack.arn("MailboxFunction"), "InvocationType": "Event"}
+
+
+def test_only_that_rule_may_write_to_the_bucket_and_start_the_function(stack: Stack) -> None:
+    ((_, rule),) = stack.of_type("AWS::SES::ReceiptRule")
+    arn = f"arn:aws:ses:{REGION}:{ACCOUNT}:receipt-rule-set/{STACK}:receipt-rule/{rule['Rule']['Name']}"
+    ((_, policy),) = stack.of_type("AWS::S3::BucketPolicy")
+    allowed = [each for each in policy["PolicyDocument"]["Statement"] if each["Effect"] == "Allow"]
+    started = [
+        permission
+        for _, permission in stack.of_type("AWS::Lambda::Permission")
+        if permission["FunctionName"] == stack.arn("MailboxFunction")
+    ]
+
+    assert [(each["Principal"], each["Condition"]["StringEquals"]) for each in allowed] == [
+        ({"Service": "ses.amazonaws.com"}, {"aws:SourceAccount": ACCOUNT, "aws:SourceArn": arn})
+    ]
+    assert [(each["Principal"], each["SourceAccount"], each["SourceArn"]) for each in started] == [
+        ("ses.amazonaws.com", ACCOUNT, arn)
+    ]
 
 
 def test_a_function_in_the_network_is_made_only_after_its_role_may_enter_it() -> None:
@@ -368,6 +427,21 @@ BREACHES: list[tuple[str, Break, str]] = [
     ),
     ("no access log", drop("HttpApiApiGatewayDefaultStage/Properties/AccessLogSettings"), "no access log"),
     ("not throttled", drop("HttpApiApiGatewayDefaultStage/Properties/DefaultRouteSettings"), "not throttled"),
+    ("mails for ever", drop("MailBucket/Properties/LifecycleConfiguration"), "MailBucket: keeps everything for ever"),
+    ("mails deleted", drop("MailBucket/DeletionPolicy"), "MailBucket: DeletionPolicy is not Retain"),
+    ("mails plain", drop("MailBucket/Properties/BucketEncryption"), "does not say how it is encrypted"),
+    (
+        "mails public",
+        put("MailBucket/Properties/PublicAccessBlockConfiguration/BlockPublicPolicy", False),
+        "could be opened to everybody",
+    ),
+    ("mails unlocked", drop("MailBucket/Properties/PublicAccessBlockConfiguration"), "could be opened to everybody"),
+    ("mails without TLS", drop("MailBucketPolicy"), "MailBucket: takes what comes without TLS"),
+    (
+        "mails from anywhere",
+        drop("MailBucketPolicy/Properties/PolicyDocument/Statement/0/Condition"),
+        "MailBucketPolicy: lets {'Service': 'ses.amazonaws.com'} in from anywhere",
+    ),
     ("silent alarm", drop("SendQueueAgeAlarm/Properties/AlarmActions"), "SendQueueAgeAlarm: nobody is told"),
     ("fixed name", put("MessagesTable/Properties/TableName", "messages"), "would be there twice"),
 ]
@@ -378,7 +452,7 @@ def test_the_audit_names_a_planted_breach(breaking: Break, breach: str) -> None:
     template = copy.deepcopy(TRANSLATED)
     breaking(template["Resources"])
 
-    found = audit.audit(Stack(template))
+    found = audit.audit(Stack(template, BY_MAIL))
 
     assert any(breach in line for line in found), found
 
@@ -389,7 +463,7 @@ def test_every_rule_has_a_planted_breach() -> None:
         template = copy.deepcopy(TRANSLATED)
         breaking(template["Resources"])
         for rule in audit.RULES:
-            if any(breach in line for line in rule(Stack(template))):
+            if any(breach in line for line in rule(Stack(template, BY_MAIL))):
                 shown.add(rule.__name__)
 
     assert shown == {rule.__name__ for rule in audit.RULES}

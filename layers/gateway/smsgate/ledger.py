@@ -184,6 +184,12 @@ class Ledger:
         plain = self._get(_reference_key(provider, provider_ref, to))
         return plain.get("message_id") if plain else None
 
+    def holders(self, provider: str, provider_ref: str) -> set[str]:
+        """Every message that a provider's reference is tied to, whoever its recipient is."""
+        pk = _reference_key(provider, provider_ref, "")["pk"]
+        found = self._query("pk = :pk", {":pk": pk}, consistent=True)
+        return {plain["message_id"] for plain in found if "message_id" in plain}
+
     # Callbacks, raw
 
     def keep_callback(self, provider: str, callback: Callback, now: datetime) -> str:

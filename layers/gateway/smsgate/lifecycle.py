@@ -22,6 +22,7 @@ RESENDS = 2
 
 Data = tuple[tuple[str, str], ...]
 
+_ANSWERED = frozenset({"accepted", "refused", "not_sent"})
 _OUTCOME_WORDS = {Accepted: "accepted", Refused: "refused", NotSent: "not_sent", MaybeSent: "maybe_sent"}
 
 
@@ -105,6 +106,8 @@ def settle(message: Message, attempt: int, outcome: Outcome, now: datetime, watc
 
     `NotSent` is settled by `release` or `call_next`; one that comes here gives the message up.
     """
+    if isinstance(outcome, MaybeSent) and _is_answered(message, attempt):
+        return message  # The evidence was faster.
     noted = _note_outcome(message, attempt, outcome)
     if isinstance(outcome, Accepted):
         return _settle_accepted(noted, outcome, now, watch)
@@ -137,7 +140,9 @@ def lapse(message: Message, now: datetime) -> Message:
     """The worker that held the claim is gone and took with it what the provider answered."""
     if message.status is not Status.SENDING or message.claim is None or now < message.claim.until:
         return message
-    reason = Reason(Code.NO_REPLY, provider_text="the worker was lost during the call")
+    last = message.attempts[-1]
+    lost = Reason(Code.NO_REPLY, provider_text="the worker was lost during the call")
+    reason = last.reason if last.outcome == "maybe_sent" and last.reason else lost
     return _doubt(_note_outcome(message, len(message.attempts), MaybeSent(reason)), reason, now)
 
 
@@ -237,7 +242,7 @@ def _settle_accepted(message: Message, outcome: Accepted, now: datetime, watch: 
         text=None if message.private else message.text,
     )
     if not (known.status in (Status.ACCEPTED, Status.SENDING) or known.status.is_open_to_evidence):
-        return known  # A report was faster than the answer.
+        return message if known == message else known  # A report was faster than the answer.
     scheduled = known.send_at is not None and known.send_at > now
     taken = _move(known, Status.SCHEDULED if scheduled else Status.SENT, now)
     submitted = known.send_at if scheduled and known.send_at else now
@@ -301,6 +306,10 @@ def _note_outcome(message: Message, attempt: int, outcome: Outcome) -> Message:
 
 def _is_latest_call(message: Message, attempt: int) -> bool:
     return message.status is Status.SENDING and attempt == len(message.attempts)
+
+
+def _is_answered(message: Message, attempt: int) -> bool:
+    return 1 <= attempt <= len(message.attempts) and message.attempts[attempt - 1].outcome in _ANSWERED
 
 
 def _awaits_outcome(message: Message, attempt: int) -> bool:

@@ -35,6 +35,12 @@ class Secret:
 
 
 @dataclass(frozen=True, slots=True)
+class Newest:
+    version: str
+    since: datetime  # at the latest: a change of its description counts as well
+
+
+@dataclass(frozen=True, slots=True)
 class Callbacks:
     """Where providers call us, and the tokens that prove they may: the first is the one we hand out."""
 
@@ -55,6 +61,13 @@ class Secrets:
     def reread(self, provider: str) -> Secret:
         """After a refusal that a rotation would explain: the newest version, however new the kept one is."""
         return self._read(f"{self._prefix}/providers/{provider}", kept_for=timedelta(0))
+
+    def newest(self, provider: str) -> Newest:
+        """Which version of a provider's secret is in use, for those who may not read it."""
+        answer = self._client.describe_secret(SecretId=f"{self._prefix}/providers/{provider}")
+        stages = answer["VersionIdsToStages"]
+        version = next(version for version, names in stages.items() if "AWSCURRENT" in names)
+        return Newest(version, answer.get("LastChangedDate", answer["CreatedDate"]))
 
     def callbacks(self) -> Callbacks:
         secret = self._read(f"{self._prefix}/callbacks")

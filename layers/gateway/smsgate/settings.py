@@ -43,6 +43,10 @@ class Settings:
         return self._required("SECRET_PREFIX")
 
     @property
+    def mail_bucket(self) -> str:
+        return self._required("MAIL_BUCKET")
+
+    @property
     def enabled_providers(self) -> tuple[str, ...]:
         keys = _words(self._required("ENABLED_PROVIDERS"))
         if not keys or len(set(keys)) < len(keys):

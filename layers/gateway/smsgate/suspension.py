@@ -96,6 +96,12 @@ class Suspensions:
         if known and known.active:
             self._write(provider, replace(known, since=self._clock(), active=False))
 
+    def answered(self, provider: str, asked_at: datetime) -> None:
+        """It took a message that it was given at this time, and says so later: mended, unless suspended after that."""
+        known = self.read(provider)
+        if known and known.active and asked_at > known.since:
+            self._write(provider, replace(known, since=self._clock(), active=False))
+
     def _write(self, provider: str, next_: Suspension) -> bool:
         state = {
             "reason": {name: value for name, value in next_.reason.as_json().items() if value is not None},

@@ -417,7 +417,7 @@ def _position(message_id: str) -> int:
 
 def _handed_over(_: MailResponse) -> Outcome:
     """A mail server took it over. What Meteorsis says comes by mail, and may be lost on its way (section 2)."""
-    waits = Reason(Code.NO_REPLY, provider_text="the answer comes by mail")
+    waits = Reason(Code.NO_REPLY, provider_text="no answer by mail so far")
     return MaybeSent(waits, evidence_within=_ANSWERED_WITHIN)
 
 
