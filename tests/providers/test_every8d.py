@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -16,7 +16,7 @@ from xml.etree import ElementTree as ET
 from xml.sax.saxutils import escape
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from local.simulators.base import Closes, Cut, Hangs, Says, Step
@@ -52,6 +52,7 @@ from tests.providers.contract import (
     ProviderContract,
     QueriesContract,
     ReceiptsContract,
+    RepliesContract,
     Request,
     Response,
     Wire,
@@ -308,6 +309,26 @@ class TestReceipts(Soap, ReceiptsContract):
     receipt = Callback("GET", "", RECEIPT)
     reports = RECEIPTS_READ
     unlisted_receipt = ("777", Callback("GET", "", RECEIPT.replace("STATUS=100", "STATUS=777")))
+
+
+REPLY = f"BatchID={BATCH}&RM=%2B886961295288&RT=20090210120000&STATUS=999&SM=%E5%9B%9E%E8%A6%86+%26+1%2b1&MR="
+REPLY_KEY = "bfa6a7fcc101372b06decfed9497a1f2"  # kept in ledgers: another would make old replies new
+REPLIES_READ = [Reply("every8d", REPLY_KEY, "+886961295288", "回覆 & 1+1", "20090210120000", BATCH)]
+
+
+class TestReplies(Soap, RepliesContract):
+    reply = Callback("GET", "", REPLY)
+    replies = REPLIES_READ
+    no_reply = (
+        Callback("GET", "", "x=1"),
+        Callback("GET", "", "SM=hi"),
+        Callback("GET", "", "STATUS=999"),
+        Callback("GET", "", "STATUS=999&RM=0912345678"),
+        Callback("GET", "", "STATUS=999&SM=hi"),
+        Callback("GET", "", "STATUS=999&RM=&SM=hi"),
+        Callback("GET", "", "STATUS=999&RM=+&SM=hi"),
+        Callback("GET", "", f"{REPLY}&SM=twice"),
+    )
 
 
 # The session (section 1.1)
@@ -1223,7 +1244,6 @@ REAL_RECEIPT = (  # with what real calls carry besides, and the escapes .NET wri
     f"CustID=1&UserNo=10001&BatchID={BATCH}&RM=%2b886961295288&RT=20090210120000&ST=20090210115900&STATUS=100"
     "&SM=%e6%b8%ac%e8%a9%a6+1&SUBJECT=&NAME=&USERID=test&SOURCE=WS&CHARGE=1&MR=&MSGID=7"
 )
-REPLY = f"BatchID={BATCH}&RM=%2B886961295288&RT=20090210120000&STATUS=999&SM=%E5%9B%9E%E8%A6%86+%26+1%2b1&MR="
 
 
 @pytest.mark.parametrize(
@@ -1260,10 +1280,8 @@ def test_a_reply_is_no_receipt_and_says_which_message_it_answers() -> None:
     (reply,) = Every8d.read_replies(callback)
 
     assert Every8d.read_receipts(callback) == []
-    assert reply == Reply("every8d", reply.key, "+886961295288", "回覆 & 1+1", "20090210120000", BATCH)
-    assert re.fullmatch("[0-9a-f]{32}", reply.key)
+    assert (reply.provider_ref, reply.sender) == (BATCH, "+886961295288")
     assert Every8d.replies_to_receipts
-    assert "886961295288" not in repr(reply)
 
 
 def test_a_reply_told_ten_times_is_one_and_another_is_another() -> None:
@@ -1326,31 +1344,6 @@ def test_a_reply_is_kept_whatever_it_lacks(query: str, sender: str, text: str, r
 def test_what_is_no_receipt_is_not_taken_for_one(callback: Callback) -> None:
     with pytest.raises((LookupError, ValueError)):
         Every8d.read_receipts(callback)
-
-
-@pytest.mark.parametrize(
-    "query", ["STATUS=999", "STATUS=999&RM=0912345678", "STATUS=999&SM=hi", "STATUS=999&RM=&SM=hi"]
-)
-def test_a_reply_from_nobody_or_without_words_is_none(query: str) -> None:
-    with pytest.raises((LookupError, ValueError)):
-        Every8d.read_replies(Callback("GET", "", query))
-
-
-@given(query=st.text(max_size=200), body=st.binary(max_size=200))
-@example(query="STATUS=999&SM=a&RM=+", body=b"")
-@settings(parent=anything)
-def test_whatever_comes_is_no_reply_or_is_refused(query: str, body: bytes) -> None:
-    for callback in (Callback("GET", "", query), Callback("POST", "", "", body)):
-        try:
-            replies: Sequence[Reply] = Every8d.read_replies(callback)
-        except (LookupError, ValueError):
-            continue
-        assert replies == [] or "999" in query + body.decode("latin-1")
-
-
-def test_an_empty_call_is_a_probe() -> None:
-    assert Every8d.read_receipts(Callback("GET", "", "")) == []
-    assert Every8d.read_replies(Callback("GET", "", "")) == []
 
 
 # The sample events

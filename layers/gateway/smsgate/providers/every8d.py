@@ -609,7 +609,7 @@ def _report(status: str, batch: str, to: str | None, at: str | None, points: Dec
 
 def _reply(mobile: str, content: str, at: str, batch: str) -> Reply:
     """By callback and by query the same reply has the same key: their times differ in nothing but separators."""
-    sender = _number(mobile) or mobile
+    sender = _number(mobile) or mobile.strip()
     if not sender:
         raise ValueError("a reply from nobody")
     batch = batch.lower() if _BATCH.fullmatch(batch) else ""
