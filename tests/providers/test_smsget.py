@@ -28,7 +28,6 @@ from smsgate.status import Status
 from smsgate.wire import Acknowledgement, Callback, HttpRequest
 from tests.providers import plain_http
 from tests.providers.contract import (
-    BROKEN,
     NOW,
     NUMBER,
     PASSWORD,
@@ -270,33 +269,6 @@ def test_countries_travel_together_each_in_its_own_form() -> None:
 )
 def test_together_travels_what_one_form_can_say(one: dict[str, Any], other: dict[str, Any], together: bool) -> None:
     assert (SmsGet.group(hello(**one)) == SmsGet.group(hello(**other))) == together
-
-
-def test_a_number_that_is_there_twice_goes_into_two_calls() -> None:
-    """The id that is answered is that of a call: with the number twice in it, no receipt could tell them apart."""
-    messages = (
-        hello(message_id="first", text="hi"),
-        hello(message_id="other", to="+886987654321", text="hi"),
-        hello(message_id="again", text="hi"),
-    )
-    wire = Wire([http_answer(SENT), http_answer(SENT.replace(b"5837201", b"5837202"))])
-
-    outcomes = SmsGet(ACCOUNT).send(Dispatch("smsget", messages, NOW), wire)
-
-    assert [form.partition("&phone=")[2] for form in forms_of(wire)] == ["0912345678%2C0987654321", "0912345678"]
-    assert [each.provider_ref for each in outcomes if isinstance(each, Accepted)] == ["5837201", "5837201", "5837202"]
-
-
-@pytest.mark.parametrize("answer", [*BROKEN, http_answer(WRONG_PASSWORD), http_answer(b"<html>")])
-def test_after_trouble_no_second_call_is_made_and_what_it_would_have_carried_was_not_sent(answer: Any) -> None:
-    messages = (hello(message_id="first"), hello(message_id="again"))
-    wire = Wire([answer])
-
-    first, again = SmsGet(ACCOUNT).send(Dispatch("smsget", messages, NOW), wire)
-
-    assert len(wire.requests) == 1
-    assert not isinstance(first, Accepted)
-    assert again == NotSent(first.reason)
 
 
 def test_username_and_password_may_have_all_of_the_twenty_characters() -> None:

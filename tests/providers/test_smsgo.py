@@ -733,17 +733,6 @@ def test_without_points_the_message_was_taken_all_the_same(point: str) -> None:
         assert outcomes == (Accepted("1504280910499665"),) * count
 
 
-def test_a_number_is_in_a_call_once_so_that_its_receipts_can_be_told_apart() -> None:
-    messages = [hello(message_id=f"m-{n}", to=to) for n, to in enumerate([NUMBER, OTHER, NUMBER, NUMBER, OTHER])]
-    bodies = [SENT.replace(b"9665", b"966%d" % n) for n in range(3)]
-
-    outcomes, calls = send_all(messages, *bodies)
-
-    assert calls == ["0912345678,0987654321", "0912345678,0987654321", "0912345678"]
-    refs = [outcome.provider_ref[-1] for outcome in outcomes if isinstance(outcome, Accepted)]
-    assert refs == ["0", "0", "1", "2", "1"]
-
-
 @pytest.mark.parametrize("code", sorted(CODES))
 def test_a_refusal_that_is_not_about_a_number_concerns_the_whole_call(code: str) -> None:
     outcomes, calls = send_all(company(3), sent_code(code))

@@ -112,7 +112,10 @@ class Provider(ABC):
 
     @abstractmethod
     def send(self, dispatch: Dispatch, exchange: Line) -> tuple[Outcome, ...]:
-        """Submit, once. One outcome per message, in their order; never raises."""
+        """Submit, once. One outcome per message, in their order; never raises.
+
+        The messages are of equal group, and no two go to one number: a report's reference and number mean one of them.
+        """
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}()"

@@ -19,7 +19,7 @@ from smsgate import text
 from smsgate.clock import TAIPEI
 from smsgate.messages import Dispatch, Form, Message, Reply, Report, TooLong
 from smsgate.numbers import calling_code, country, national_digits
-from smsgate.outcomes import Accepted, MaybeSent, NotSent, Outcome, Refused
+from smsgate.outcomes import Accepted, MaybeSent, Outcome, Refused
 from smsgate.providers.base import (
     CannotSay,
     Capabilities,
@@ -217,30 +217,17 @@ class SmsGet(Provider, TellsCredit, ReadsReceipts, ReadsReplies):
     # Sending
 
     def send(self, dispatch: Dispatch, exchange: HttpExchange) -> tuple[Outcome, ...]:
-        if dispatch.messages[0].reply_days is not None and not self._takes_replies:
+        messages = dispatch.messages
+        two_way = messages[0].reply_days is not None
+        if two_way and not self._takes_replies:
             # Only the account knows: what people answer without its code never arrives.
             why = Reason(Code.UNSUPPORTED_FEATURE, provider_text="the account has no reply_code")
-            return (Refused(why),) * len(dispatch.messages)
-        outcomes: dict[str, Outcome] = {}
-        for messages in _calls(dispatch.messages):
-            missed = next((known for known in outcomes.values() if not isinstance(known, Accepted)), None)
-            if missed is None:
-                outcomes |= self._send_together(messages, dispatch.now, exchange)
-            else:
-                # What this call would have met is known, and it was not made.
-                outcomes |= {message.message_id: NotSent(missed.reason) for message in messages}
-        return tuple(outcomes[message.message_id] for message in dispatch.messages)
-
-    def _send_together(self, messages: Sequence[Message], now: datetime, exchange: HttpExchange) -> dict[str, Outcome]:
-        two_way = messages[0].reply_days is not None
+            return (Refused(why),) * len(messages)
         page = "api_send_twoway.php" if two_way else "api_send.php"
-        outcome = submit(exchange, self._request(page, _send_fields(messages, now)), _read_sent)
+        outcome = submit(exchange, self._request(page, _send_fields(messages, dispatch.now)), _read_sent)
         if not isinstance(outcome, Accepted):
-            return {message.message_id: outcome for message in messages}
-        return {
-            message.message_id: replace(outcome, points=points)
-            for message, points in zip(messages, _shared(outcome.points, messages), strict=True)
-        }
+            return (outcome,) * len(messages)
+        return tuple(replace(outcome, points=points) for points in _shared(outcome.points, messages))
 
     def _request(self, page: str, fields: Pairs = ()) -> HttpRequest:
         # POST: 250 numbers need it, and a password in a URL is a password in somebody's log.
@@ -307,19 +294,6 @@ def _points_a_part(message: Message) -> int:
         return _POINTS_TWO_WAY
     form = _BY_CALLING_CODE.get(calling_code(message.to))
     return form.points if form is not None and form.points is not None else _POINTS_NOT_DOCUMENTED
-
-
-def _calls(messages: Sequence[Message]) -> list[list[Message]]:
-    """One, but for a number that is there twice: the id they give is that of the call, and means a number in it."""
-    calls: list[list[Message]] = []
-    times: dict[str, int] = {}
-    for message in messages:
-        nth = times.get(message.to, 0)
-        times[message.to] = nth + 1
-        if nth == len(calls):
-            calls.append([])
-        calls[nth].append(message)
-    return calls
 
 
 def _send_fields(messages: Sequence[Message], now: datetime) -> Pairs:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -226,13 +226,6 @@ class SmsGo(Provider, Queries, Cancels, TellsCredit, ReadsReceipts, ReadsReplies
     # Sending
 
     def send(self, dispatch: Dispatch, exchange: HttpExchange) -> tuple[Outcome, ...]:
-        outcomes: dict[int, Outcome] = {}
-        for places in _without_repeats(dispatch.messages):
-            call = replace(dispatch, messages=tuple(dispatch.messages[place] for place in places))
-            outcomes |= zip(places, self._send_call(call, exchange), strict=True)
-        return tuple(outcomes[place] for place in range(len(dispatch.messages)))
-
-    def _send_call(self, dispatch: Dispatch, exchange: HttpExchange) -> Sequence[Outcome]:
         messages = dispatch.messages
         if messages[0].reply_days is not None and not 0 < len(dispatch.reply_url or "") <= _LONGEST_REPLY_URL:
             why = f"replies need a public_url of ours, and smsgo takes at most {_LONGEST_REPLY_URL} characters"
@@ -407,16 +400,6 @@ def _can_be_written(send_at: datetime, now: datetime) -> bool:
     except OverflowError:
         return False
     return True
-
-
-def _without_repeats(messages: Sequence[Message]) -> Iterator[list[int]]:
-    """The places of messages for one call each: a number is in it once, or its receipts could not be told apart."""
-    left = list(range(len(messages)))
-    while left:
-        first_of = {messages[place].to: place for place in reversed(left)}
-        call = sorted(first_of.values())
-        left = [place for place in left if place not in call]
-        yield call
 
 
 def _was_refused_in_company(message: Message) -> bool:
