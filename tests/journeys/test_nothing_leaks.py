@@ -9,16 +9,22 @@ from pathlib import Path
 
 import pytest
 
-from local.simulators.base import Closes, Says
+from local.simulators.base import Closes, Says, Simulator
 from tests.journeys.conftest import House
 
 FUNCTIONS = ("Sender", "Receipts", "Reconciler", "Credits", "Api", "Publisher")
+
+
+def secret(simulator: Simulator, field: str) -> str:
+    return str(simulator.secret()[field])
 
 
 @pytest.fixture
 def canaries(house: House) -> dict[str, str]:
     """One of everything that must not be seen, sent through everything that could show it."""
     phone, text = "+886966778899", f"canary {uuid.uuid4()}"
+    for key in house.simulators:
+        house.wait_for(house.publish(providers=[key], to=phone, text=text), "delivered")
     house.twsms.script(
         Says(f"<html>{text} {phone} {house.twsms.password}</html>".encode(), status=500),
         Closes(),
@@ -42,8 +48,9 @@ def canaries(house: House) -> dict[str, str]:
         "phone without plus": phone[1:],
         "national phone": f"0{phone[4:]}",
         "text": text,
-        "password": house.twsms.password,
         "token": house.gateway.callback_token,
+        **{f"password of {key}": secret(simulator, "password") for key, simulator in house.simulators.items()},
+        **{f"user name of {key}": secret(simulator, "username") for key, simulator in house.simulators.items()},
     }
 
 
