@@ -16,6 +16,7 @@ from local.aws import EmbeddedAws
 from local.events import Events
 from local.http_api import HttpApi
 from local.lambdas import Code, Lambdas
+from local.mails import Mails
 from local.queues import QueuePoller
 from local.resources import create_resources
 from local.schedules import Schedules
@@ -32,6 +33,7 @@ DEFAULT_PORT = 8025
 
 _PROVIDERS_PARAMETER = "EnabledProviders"
 _PREFIX_PARAMETER = "SecretPrefix"
+_MAIL_PARAMETER = "MailAddress"
 
 
 class FunctionFailed(Exception):
@@ -42,7 +44,8 @@ class Provider(Protocol):
     """A pretended provider, as far as it has to be known here.
 
     One whose customers enter on a web page where to call has the attributes `receipt_url` and `reply_url`; they are
-    filled in as the customer would.
+    filled in as the customer would. One that answers by mail has a method `on_reply`, and says in its secret's
+    `mail_from` which address it answers to.
     """
 
     def start(self) -> object: ...
@@ -73,6 +76,7 @@ class Gateway:
     events: Events
     stack: Stack
     template: Template
+    mails: Mails
     _schedules: Schedules
 
     def __init__(
@@ -195,6 +199,10 @@ class Gateway:
             *(StreamPoller(source, self.aws, self.lambdas) for source in self.stack.streams),
             *(QueuePoller(source, self.aws, self.lambdas, self.place.region) for source in self.stack.queues),
         ]
+        self.mails = Mails(self.stack.mails, self.aws, self.lambdas)
+        for provider in self.providers.values():
+            if hasattr(provider, "on_reply"):
+                provider.on_reply(self.mails.arrive)
         for source in sources:
             source.start()
         api.start(self.stack.routes, self.lambdas.invoke)
@@ -206,7 +214,9 @@ class Gateway:
 
     def _all_parameters(self) -> dict[str, str]:
         enabled = {_PROVIDERS_PARAMETER: ",".join(self.providers)} if self.providers else {}
-        return {**enabled, **self._parameters}
+        secrets = [provider.secret() for provider in self.providers.values()]
+        address = next(({_MAIL_PARAMETER: str(secret["mail_from"])} for secret in secrets if "mail_from" in secret), {})
+        return {**enabled, **address, **self._parameters}
 
     def _store_secrets(self) -> None:
         contents: dict[str, Mapping[str, Any]] = {

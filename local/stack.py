@@ -58,6 +58,14 @@ class ScheduleSource:
 
 
 @dataclass(frozen=True, slots=True)
+class MailSource:
+    function: str
+    bucket: str
+    prefix: str
+    recipients: tuple[str, ...]  # none: whoever it is for
+
+
+@dataclass(frozen=True, slots=True)
 class Route:
     function: str
     method: str
@@ -76,6 +84,7 @@ class Stack:
     streams: list[StreamSource] = field(default_factory=list)
     schedules: list[ScheduleSource] = field(default_factory=list)
     routes: list[Route] = field(default_factory=list)
+    mails: list[MailSource] = field(default_factory=list)
     not_wired: list[str] = field(default_factory=list)
     """What would start a function in AWS and does not here; said aloud rather than left out quietly."""
 
@@ -92,6 +101,8 @@ def read_stack(template: Template) -> Stack:
         stack.functions[logical_id] = _function(template, logical_id, properties, layers)
         for name, event in (properties.get("Events") or {}).items():
             _add_event(stack, template, logical_id, name, event)
+    for logical_id, properties in template.resources("AWS::SES::ReceiptRule").items():
+        _add_receipt_rule(stack, logical_id, properties["Rule"])
     kinds = template.kinds()
     stack.not_wired.extend(
         f"{logical_id} ({kinds[logical_id]})" for logical_id in kinds if kinds[logical_id] in _STARTS
@@ -104,7 +115,6 @@ _STARTS = {
     "AWS::Events::Rule",
     "AWS::Lambda::EventSourceMapping",
     "AWS::Lambda::Function",
-    "AWS::SES::ReceiptRule",
     "AWS::Scheduler::Schedule",
 }
 
@@ -168,6 +178,20 @@ def _add_event(stack: Stack, template: Template, function: str, name: str, event
         stack.routes.append(_route(template, function, properties))
     else:
         stack.not_wired.append(f"{function}.{name} ({kind})")
+
+
+def _add_receipt_rule(stack: Stack, logical_id: str, rule: Mapping[str, Any]) -> None:
+    """A rule that first stores the mail and then tells a function; any other is not understood."""
+    actions = rule.get("Actions") or []
+    functions = {function.arn: name for name, function in stack.functions.items()}
+    if [list(action) for action in actions] != [["S3Action"], ["LambdaAction"]]:
+        stack.not_wired.append(f"{logical_id} (AWS::SES::ReceiptRule)")
+        return
+    stored, told = actions[0]["S3Action"], actions[1]["LambdaAction"]
+    if rule.get("Enabled", False) and told["FunctionArn"] in functions:
+        recipients = tuple(rule.get("Recipients") or ())
+        function = functions[told["FunctionArn"]]
+        stack.mails.append(MailSource(function, stored["BucketName"], stored.get("ObjectKeyPrefix", ""), recipients))
 
 
 def _queue_source(template: Template, function: str, properties: Mapping[str, Any]) -> QueueSource:

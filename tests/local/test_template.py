@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from local.gateway import TEMPLATES
-from local.stack import Stack, read_stack
+from local.stack import MailSource, Stack, read_stack
 from local.template import CannotRead, Place, Template
 
 PLACE = Place(aws_url="http://127.0.0.1:4566", api_url="http://127.0.0.1:8025")
@@ -145,6 +145,42 @@ def test_an_event_that_nothing_here_starts_is_said(tmp_path: Path) -> None:
     assert stack.not_wired == ["Present.It (S3)"]
 
 
+RULE = """\
+  Mails: {Type: AWS::S3::Bucket}
+  Rule:
+    Type: AWS::SES::ReceiptRule
+    Properties:
+      RuleSetName: rules
+      Rule: {Enabled: %s, Recipients: [us@sms.example], Actions: %s}
+"""
+STORED = "{S3Action: {BucketName: !Ref Mails, ObjectKeyPrefix: mails/}}"
+TOLD = "{LambdaAction: {FunctionArn: !GetAtt Present.Arn}}"
+
+
+def _with_rule(folder: Path, enabled: str, *actions: str) -> Stack:
+    template = STACK % "{Type: SQS, Properties: {Queue: !GetAtt Queue.Arn}}"
+    return read_stack(_template(folder, template + RULE % (enabled, f"[{', '.join(actions)}]")))
+
+
+def test_a_receipt_rule_that_stores_and_tells_brings_mail_to_its_function(tmp_path: Path) -> None:
+    stack = _with_rule(tmp_path, "true", STORED, TOLD)
+
+    assert stack.mails == [MailSource("Present", "smsgate-local-mails", "mails/", ("us@sms.example",))]
+    assert stack.not_wired == []
+
+
+def test_a_disabled_receipt_rule_brings_nothing(tmp_path: Path) -> None:
+    assert _with_rule(tmp_path, "false", STORED, TOLD).mails == []
+
+
+@pytest.mark.parametrize("actions", [(TOLD,), (STORED,), (TOLD, STORED), ("{StopAction: {Scope: RuleSet}}",)])
+def test_any_other_receipt_rule_is_said_not_to_be_understood(tmp_path: Path, actions: tuple[str, ...]) -> None:
+    stack = _with_rule(tmp_path, "true", *actions)
+
+    assert stack.not_wired == ["Rule (AWS::SES::ReceiptRule)"]
+    assert stack.mails == []
+
+
 def test_a_disabled_event_starts_nothing(tmp_path: Path) -> None:
     stack = _stack(tmp_path, "{Type: Schedule, Properties: {Schedule: rate(1 minute), Enabled: false}}")
 
@@ -166,12 +202,14 @@ def test_an_event_whose_rules_are_not_known_here_is_refused_rather_than_half_fol
 
 
 def test_every_function_of_the_gateways_own_template_can_be_run_and_is_started_by_something() -> None:
-    stack = read_stack(Template(TEMPLATES["source"], PLACE))
+    everything = {"EnabledProviders": "twsms,meteorsis", "MailAddress": "us@sms.example"}
+    stack = read_stack(Template(TEMPLATES["source"], PLACE, everything))
 
     for function in stack.functions.values():
         assert (function.folder / "app.py").is_file(), function.logical_id
         assert all(layer.is_dir() for layer in function.layers), function.logical_id
     started = {source.function for source in stack.queues} | {source.function for source in stack.streams}
     started |= {source.function for source in stack.schedules} | {route.function for route in stack.routes}
+    started |= {source.function for source in stack.mails}
     said = {source.partition(".")[0] for source in stack.not_wired}
     assert set(stack.functions) == started | said
