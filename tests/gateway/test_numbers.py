@@ -214,6 +214,39 @@ def test_only_taiwanese_numbers_have_a_taiwanese_form() -> None:
         numbers.taiwan_national("+85291234567")
 
 
+@pytest.mark.parametrize(
+    ("number", "in_taiwan", "mobile"),
+    [
+        ("+886912345678", True, True),
+        ("+886990123456", True, True),
+        ("+886223456789", True, False),
+        ("+886800123456", True, False),
+        ("+88691234567", True, False),
+        ("+85291234567", False, False),
+        ("+8613912345678", False, False),
+    ],
+)
+def test_a_taiwanese_mobile_number_is_09_and_eight_more_digits(number: str, in_taiwan: bool, mobile: bool) -> None:
+    assert (numbers.is_taiwan(number), numbers.is_taiwan_mobile(number)) == (in_taiwan, mobile)
+
+
+@pytest.mark.parametrize(
+    ("written", "number"),
+    [
+        ("0912345678", "+886912345678"),
+        ("886912345678", "+886912345678"),
+        ("+886912345678", "+886912345678"),
+        ("8613681912700", "+8613681912700"),
+        ("85261234567", "+85261234567"),
+        ("55123", None),
+        ("0912***678", None),
+        ("", None),
+    ],
+)
+def test_what_a_vendor_calls_a_number_is_known_in_e164(written: str, number: str | None) -> None:
+    assert numbers.from_dialled(written) == number
+
+
 @pytest.mark.parametrize("number", ["+999123456", "+", "", "886912345678"])
 def test_without_a_calling_code_there_is_no_country(number: str) -> None:
     with pytest.raises(ValueError, match="no calling code"):

@@ -184,6 +184,20 @@ def test_a_line_break_is_one_character(said: str) -> None:
     assert text.normalized(said) == "one\ntwo"
 
 
+@pytest.mark.parametrize(
+    ("said", "whole"),
+    [
+        ("a\ud83db", "a\ufffdb"),
+        ("\ude00\ud83d", "\ufffd\ufffd"),
+        ("\ud83d\ude00", "😀"),
+        ("a中😀", "a中😀"),
+        ("\ufeffa", "\ufeffa"),
+    ],
+)
+def test_half_a_character_is_replaced(said: str, whole: str) -> None:
+    assert text.whole(said) == whole
+
+
 def test_a_lone_carriage_return_stays_and_is_forbidden() -> None:
     assert text.forbidden(text.normalized("one\rtwo")) == ("U+000D",)
 

@@ -526,15 +526,6 @@ def test_what_travels_together_goes_out_when_the_last_of_it_may() -> None:
         assert sent_form(*messages, now=clock).endswith("&hour=12&min=01")
 
 
-@pytest.mark.parametrize(
-    "send_at", ["9999-12-31T16:00:00+00:00", "9999-12-31T15:59:01+00:00", "9999-12-31T23:59:59+08:00"]
-)
-def test_a_time_that_cannot_be_written_is_refused(send_at: str) -> None:
-    refusal = refused(hello(send_at=datetime.fromisoformat(send_at)))
-
-    assert refusal == (Code.SCHEDULE_INVALID, "`send_at` is beyond the year 9999: choose an earlier time")
-
-
 # What a text costs, and what cannot be sent
 
 

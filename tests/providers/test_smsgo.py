@@ -392,14 +392,6 @@ def test_a_time_that_would_be_past_on_arrival_is_put_off_by_seconds(seconds: int
     assert urlencode({"dlvtime": f"2026/11/20 {dlvtime}"}) in query
 
 
-@pytest.mark.parametrize("send_at", ["9999-12-31T16:00:00+00:00", "9999-12-31T15:59:59.1+00:00"])
-def test_a_time_that_smsgo_cannot_write_is_refused(send_at: str) -> None:
-    refusal = SmsGo.refusal(hello(send_at=datetime.fromisoformat(send_at)), NOW)
-
-    assert refusal is not None
-    assert refusal.reason.code is Code.SCHEDULE_INVALID
-
-
 # What a text costs, and how it is encoded
 
 

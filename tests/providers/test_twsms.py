@@ -341,16 +341,6 @@ def test_a_time_that_would_be_past_on_arrival_is_moved_to_the_next_minute(
 
 
 @pytest.mark.parametrize(
-    "send_at", ["9999-12-31T16:00:00+00:00", "9999-12-31T15:59:01+00:00", "9999-12-31T23:59:59+08:00"]
-)
-def test_a_time_that_twsms_cannot_write_is_refused(send_at: str) -> None:
-    refusal = TwSms.refusal(hello(send_at=datetime.fromisoformat(send_at)), NOW)
-
-    assert refusal is not None
-    assert refusal.reason.code is Code.SCHEDULE_INVALID
-
-
-@pytest.mark.parametrize(
     ("valid_for", "waited", "expirytime"),
     [
         (3600, 0, 3600),

@@ -71,6 +71,26 @@ def taiwan_national(number: str) -> str:
     return "0" + number[1 + len(_TAIWAN) :]
 
 
+def is_taiwan(number: str) -> bool:
+    return number.startswith(f"+{_TAIWAN}")
+
+
+def is_taiwan_mobile(number: str) -> bool:
+    """As vendors know them: 09 and eight more digits."""
+    return is_taiwan(number) and re.fullmatch("09[0-9]{8}", taiwan_national(number)) is not None
+
+
+def from_dialled(written: str) -> str | None:
+    """In E.164 what a vendor names by 09xxxxxxxx, or by the country code and the rest, with its plus or without.
+
+    None for what is no telephone number. (A plus that nobody percent-encoded arrives as a space, and is gone by now.)
+    """
+    try:
+        return e164(written if written.startswith(("0", "+")) else f"+{written}")
+    except ValueError:
+        return None
+
+
 def masked(number: str) -> str:
     """What a log line or an answer may show: the last three digits, and how long the number is."""
     digits = number.lstrip("+")

@@ -44,6 +44,11 @@ def normalized(text: str) -> str:
     return text.replace("\r\n", "\n")
 
 
+def whole(text: str) -> str:
+    r"""Without halves of surrogate pairs, which JSON can hold (`\ud83d`) and no store or event can."""
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
 # Controls, halves of a surrogate pair, Unicode's line and paragraph separators, and the code points that are for ever
 # no characters. XML 1.0 (section 2.2) cannot carry most of them, a line of a mail is ended by others, and no handset
 # shows any. Only the line feed has a meaning in a short message.

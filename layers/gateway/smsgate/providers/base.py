@@ -62,6 +62,10 @@ class Refusal:
     problem: str  # one sentence that names the field and the remedy
 
 
+def refuse(code: Code, problem: str) -> Refusal:
+    return Refusal(Reason(code, provider_text=problem), problem)
+
+
 @dataclass(frozen=True, slots=True)
 class Ask:
     """A message whose provider is asked what became of it."""

@@ -10,13 +10,13 @@ import json
 import re
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from decimal import Decimal
 from hashlib import sha256
 from urllib.parse import parse_qsl, unquote_plus
 
 from smsgate import text
-from smsgate.clock import TAIPEI
+from smsgate.clock import MINUTE, due, rounded_up
 from smsgate.messages import Dispatch, Form, Message, Reply, Report, TooLong
 from smsgate.numbers import calling_code, country, national_digits
 from smsgate.outcomes import Accepted, MaybeSent, Outcome, Refused
@@ -30,6 +30,7 @@ from smsgate.providers.base import (
     Refusal,
     TellsCredit,
     ask,
+    refuse,
     secret_text,
     submit,
 )
@@ -121,10 +122,6 @@ _CHINESE = (70, 67)
 # Chinese). Beyond that a text had better go another way at once than be refused here, which would be the end of it.
 _MOST_PARTS = 5
 
-# A time that is past when it arrives is refused (003): allow for the call itself and for a clock that differs.
-_ON_THE_WAY = timedelta(seconds=30)
-_MINUTE = timedelta(minutes=1)
-
 _CODE = re.compile(r"[0-9A-Za-z]{1,8}")
 _REFERENCE = re.compile(r"(?!0+$)[0-9A-Za-z-]{1,40}")  # 20 characters by the document, without saying which; 0 is none
 _POINTS = re.compile(r"-?[0-9]{1,15}(?:\.[0-9]{1,6})?")
@@ -176,23 +173,21 @@ class SmsGet(Provider, TellsCredit, ReadsReceipts, ReadsReplies):
     @classmethod
     def refusal(cls, message: Message, now: datetime) -> Refusal | None:
         if message.form is not Form.TEXT:
-            return _no(Code.UNSUPPORTED_FEATURE, f"SMS-Get sends no {message.form} messages: leave `form` out")
+            return refuse(Code.UNSUPPORTED_FEATURE, f"SMS-Get sends no {message.form} messages: leave `form` out")
         if message.sender is not None:
-            return _no(Code.UNSUPPORTED_FEATURE, "SMS-Get shows its own number as sender: leave `sender` out")
+            return refuse(Code.UNSUPPORTED_FEATURE, "SMS-Get shows its own number as sender: leave `sender` out")
         where = country(message.to)
         if where not in NUMBER_FORMS:
-            return _no(Code.COUNTRY_NOT_ENABLED, "`to` is in a country SMS-Get does not reach: use another provider")
+            return refuse(Code.COUNTRY_NOT_ENABLED, "`to` is in a country SMS-Get does not reach: use another provider")
         if _written(message.to) is None:
-            return _no(Code.INVALID_NUMBER, "`to` has not the form SMS-Get documents for mobile numbers: correct it")
+            return refuse(Code.INVALID_NUMBER, "`to` has not the form SMS-Get documents for mobile numbers: correct it")
         if message.reply_days is not None and where != "TW":
             # Section 三: "雙向簡訊僅台灣手機門號可送達".
-            return _no(
+            return refuse(
                 Code.UNSUPPORTED_FEATURE, "SMS-Get takes answers from Taiwan only: leave `replies` out for other `to`"
             )
         if not message.text:
-            return _no(Code.EMPTY_TEXT, "`text` is empty: SMS-Get sends no empty message")
-        if message.send_at is not None and not _can_be_written(message.send_at, now):
-            return _no(Code.SCHEDULE_INVALID, "`send_at` is beyond the year 9999: choose an earlier time")
+            return refuse(Code.EMPTY_TEXT, "`text` is empty: SMS-Get sends no empty message")
         return cls._text_refusal(message)
 
     @classmethod
@@ -200,18 +195,20 @@ class SmsGet(Provider, TellsCredit, ReadsReceipts, ReadsReplies):
         measure = cls.measure(message)
         if measure.offending:
             found = " ".join(measure.offending[:10])
-            return _no(Code.UNSUPPORTED_CHARACTER, f"`text` holds emoji, which SMS-Get does not carry: remove {found}")
+            return refuse(
+                Code.UNSUPPORTED_CHARACTER, f"`text` holds emoji, which SMS-Get does not carry: remove {found}"
+            )
         too_long = f"`text` takes {measure.parts} parts"
         if measure.parts > 1 and message.too_long is TooLong.REJECT:
-            return _no(Code.TOO_LONG, f"{too_long}, and `too_long` is reject: shorten it to one")
+            return refuse(Code.TOO_LONG, f"{too_long}, and `too_long` is reject: shorten it to one")
         if measure.parts > _MOST_PARTS:
-            return _no(Code.TOO_LONG, f"{too_long}, and more than {_MOST_PARTS} are not sent by SMS-Get: shorten it")
+            return refuse(Code.TOO_LONG, f"{too_long}, and more than {_MOST_PARTS} are not sent by SMS-Get: shorten it")
         return None
 
     @classmethod
     def group(cls, message: Message) -> Hashable:
         """All that one form says for all of its numbers. Countries may be mixed: "09XX123XXX, 135xxx12xxx"."""
-        minute = None if message.send_at is None else _minute_from(message.send_at)
+        minute = None if message.send_at is None else rounded_up(message.send_at, MINUTE)
         return text.normalized(message.text or ""), minute, message.reply_days is not None
 
     # Sending
@@ -298,40 +295,21 @@ def _points_a_part(message: Message) -> int:
 
 def _send_fields(messages: Sequence[Message], now: datetime) -> Pairs:
     """Section 一, in the order of its table; what has no value is left out."""
-    due = _due([message.send_at for message in messages], now)
+    latest = max((message.send_at for message in messages if message.send_at is not None), default=None)
+    due_at = due(latest, now, MINUTE)
     schedule: Pairs = ()
-    if due is not None:
+    if due_at is not None:
         schedule = (
-            ("send_date", due.strftime("%Y/%m/%d")),
-            ("hour", due.strftime("%H")),
-            ("min", due.strftime("%M")),
+            ("send_date", due_at.strftime("%Y/%m/%d")),
+            ("hour", due_at.strftime("%H")),
+            ("min", due_at.strftime("%M")),
         )
     return (
-        ("method", "1" if due is None else "2"),
+        ("method", "1" if due_at is None else "2"),
         ("sms_msg", text.normalized(messages[0].text or "")),
         ("phone", ",".join(_written(message.to) or "" for message in messages)),
         *schedule,
     )
-
-
-def _due(times: Sequence[datetime | None], now: datetime) -> datetime | None:
-    """When all of one call are to go out, in Taipei, or None for now. Never before the time any of them asked for."""
-    latest = max((time for time in times if time is not None), default=now)
-    return None if latest <= now else _minute_from(max(latest, now + _ON_THE_WAY)).astimezone(TAIPEI)
-
-
-def _minute_from(earliest: datetime) -> datetime:
-    """The first full minute that is not before. Raises OverflowError after the year 9999."""
-    minute = earliest.replace(second=0, microsecond=0)
-    return minute if minute == earliest else minute + _MINUTE
-
-
-def _can_be_written(send_at: datetime, now: datetime) -> bool:
-    try:
-        _due([send_at], now)
-    except OverflowError:
-        return False
-    return True
 
 
 def _has_reply_code(account: Mapping[str, object]) -> bool:
@@ -342,10 +320,6 @@ def _has_reply_code(account: Mapping[str, object]) -> bool:
     if not isinstance(code, str) or not _REPLY_CODE.fullmatch(code):
         raise ValueError("the secret's reply_code must be a string of two digits")
     return True
-
-
-def _no(code: Code, problem: str) -> Refusal:
-    return Refusal(Reason(code, provider_text=problem), problem)
 
 
 # Out of the vendor's answers
@@ -365,9 +339,8 @@ def _answer(response: HttpResponse) -> tuple[bool, str, str]:
 
 
 def _reason(code: str, words: str) -> Reason:
-    # JSON can hold half a surrogate pair (`\ud83d`); no store or event can.
-    whole = words.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-    return Reason(CODES.get(code, Code.UNKNOWN), provider_code=code, provider_text=quoted(whole) or None)
+    said = quoted(text.whole(words))
+    return Reason(CODES.get(code, Code.UNKNOWN), provider_code=code, provider_text=said or None)
 
 
 def _read_sent(response: HttpResponse) -> Outcome:

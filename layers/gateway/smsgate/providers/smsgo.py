@@ -10,16 +10,16 @@ import json
 import re
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from decimal import Decimal
 from functools import partial
 from typing import NoReturn, TypeVar
 from urllib.parse import unquote_to_bytes
 
 from smsgate import text
-from smsgate.clock import TAIPEI
+from smsgate.clock import SECOND, due
 from smsgate.messages import Dispatch, Form, Message, Reply, Report, TooLong
-from smsgate.numbers import calling_code, e164, taiwan_national
+from smsgate.numbers import calling_code, from_dialled, is_taiwan, is_taiwan_mobile, taiwan_national
 from smsgate.outcomes import Accepted, MaybeSent, NotSent, Outcome, Refused
 from smsgate.providers.base import (
     UNREADABLE,
@@ -35,6 +35,7 @@ from smsgate.providers.base import (
     Refusal,
     TellsCredit,
     ask,
+    refuse,
     secret_text,
     submit,
 )
@@ -101,13 +102,8 @@ _LONGEST_REPLY_URL = 300  # note 4: "replyurl 之長度限制請勿超過 300"
 # Note 4: "目前點數計算方式為每 10 則簡訊多扣一點"; so a tenth of a point each.
 _POINTS_FOR_REPLIES = Decimal("0.1")
 
-# A time that is past when it arrives is nowhere said to be taken: allow for the call itself and a clock that differs.
-_ON_THE_WAY = timedelta(seconds=30)
-_SECOND = timedelta(seconds=1)
-
 _SEND_PAGE = "sendsms.aspx"
 
-_TAIWAN_MOBILE = re.compile(r"09[0-9]{8}")  # dstaddr: "國內號碼 09 開頭，十碼的數字"
 _CODE = re.compile(r"-?[0-9]{1,5}")
 _REFERENCE = re.compile(r"[0-9A-Za-z][0-9A-Za-z-]{0,39}")
 _ECHOED = re.compile(r"[0-9A-Za-z-]{1,40}")
@@ -160,24 +156,22 @@ class SmsGo(Provider, Queries, Cancels, TellsCredit, ReadsReceipts, ReadsReplies
     @classmethod
     def refusal(cls, message: Message, now: datetime) -> Refusal | None:
         if message.sender is not None:
-            return _no(Code.UNSUPPORTED_FEATURE, "smsgo shows its own number as sender: leave `sender` out")
-        if _is_taiwan(message.to) and not _TAIWAN_MOBILE.fullmatch(taiwan_national(message.to)):
-            return _no(Code.INVALID_NUMBER, "`to` is no mobile number: in Taiwan smsgo takes only 09xxxxxxxx")
-        if message.form is not Form.TEXT and not _is_taiwan(message.to):
-            return _no(
+            return refuse(Code.UNSUPPORTED_FEATURE, "smsgo shows its own number as sender: leave `sender` out")
+        if is_taiwan(message.to) and not is_taiwan_mobile(message.to):
+            return refuse(Code.INVALID_NUMBER, "`to` is no mobile number: in Taiwan smsgo takes only 09xxxxxxxx")
+        if message.form is not Form.TEXT and not is_taiwan(message.to):
+            return refuse(
                 Code.UNSUPPORTED_FEATURE, f"smsgo sends {message.form} messages to Taiwan only: leave `form` out"
             )
         if message.form is not Form.TEXT and message.reply_days is not None:
             # Section 1, replyurl: "當 encoding 設為 BIG5/ASCII/UCS2 才可以使用這個 tag".
-            return _no(
+            return refuse(
                 Code.UNSUPPORTED_FEATURE, f"smsgo takes no replies to {message.form} messages: leave `replies` out"
             )
         if message.form is Form.PUSH and not message.url:
-            return _no(Code.INVALID_REQUEST, "`url` is missing: a push message leads somewhere")
+            return refuse(Code.INVALID_REQUEST, "`url` is missing: a push message leads somewhere")
         if not message.text:
-            return _no(Code.EMPTY_TEXT, "`text` is empty: smsgo sends no empty message")
-        if message.send_at is not None and not _can_be_written(message.send_at, now):
-            return _no(Code.SCHEDULE_INVALID, "`send_at` is beyond the year 9999: choose an earlier time")
+            return refuse(Code.EMPTY_TEXT, "`text` is empty: smsgo sends no empty message")
         return cls._text_refusal(message)
 
     @classmethod
@@ -185,12 +179,12 @@ class SmsGo(Provider, Queries, Cancels, TellsCredit, ReadsReceipts, ReadsReplies
         measure = cls.measure(message)
         if measure.offending:
             found = " ".join(measure.offending[:10])
-            return _no(Code.UNSUPPORTED_CHARACTER, f"`text` holds what no popup of smsgo can show: remove {found}")
+            return refuse(Code.UNSUPPORTED_CHARACTER, f"`text` holds what no popup of smsgo can show: remove {found}")
         if measure.parts == 1:
             return None
         if message.form is Form.PUSH:
             # Note 3 again: "如果超過 88Bytes 的話，系統會自動轉為長簡訊" - it would be no push message any more.
-            return _no(
+            return refuse(
                 Code.TOO_LONG,
                 f"`text` and `url` take {_push_bytes(message)} bytes together, and a push message holds {_PUSH_BYTES}:"
                 " shorten them",
@@ -199,16 +193,18 @@ class SmsGo(Provider, Queries, Cancels, TellsCredit, ReadsReceipts, ReadsReplies
         # Whatever is longer than one message travels only as a long one (LBIG5, LASCII, LUCS2). Of all others note 1
         # says "目前都只支援單則簡訊，超過字數部份會自動截斷", and nobody's text is cut here.
         if message.too_long is TooLong.REJECT:
-            return _no(Code.TOO_LONG, f"{too_long}, and `too_long` is reject: shorten it to one")
+            return refuse(Code.TOO_LONG, f"{too_long}, and `too_long` is reject: shorten it to one")
         if message.form is Form.POPUP:
-            return _no(Code.TOO_LONG, f"{too_long}, and a popup of smsgo holds one: shorten it to one")
+            return refuse(Code.TOO_LONG, f"{too_long}, and a popup of smsgo holds one: shorten it to one")
         if message.reply_days is not None:
-            return _no(Code.TOO_LONG, f"{too_long}, and smsgo takes replies only to messages of one: shorten it to one")
-        if not _is_taiwan(message.to):
+            return refuse(
+                Code.TOO_LONG, f"{too_long}, and smsgo takes replies only to messages of one: shorten it to one"
+            )
+        if not is_taiwan(message.to):
             # Note 5: "國際簡訊目前 encoding 參數只能使用 BIG5/ASCII/UCS2".
-            return _no(Code.TOO_LONG, f"{too_long}, and smsgo sends long messages to Taiwan only: shorten it to one")
+            return refuse(Code.TOO_LONG, f"{too_long}, and smsgo sends long messages to Taiwan only: shorten it to one")
         if text.units(_content(message)) > _LONGEST:
-            return _no(Code.TOO_LONG, f"`text` is longer than {_LONGEST} characters, smsgo's longest: shorten it")
+            return refuse(Code.TOO_LONG, f"`text` is longer than {_LONGEST} characters, smsgo's longest: shorten it")
         return None
 
     @classmethod
@@ -276,7 +272,7 @@ class SmsGo(Provider, Queries, Cancels, TellsCredit, ReadsReceipts, ReadsReplies
         reference, number = _reference(_word(fields, "msgid")), _word(fields, "dstaddr")
         if reference is None:
             raise LookupError("msgid")
-        to = _e164(number) if number else None
+        to = from_dialled(number) if number else None
         if number and to is None:
             raise ValueError("dstaddr is no number")  # Whose report it is must not be guessed.
         row = {name: _word(fields, name) for name in ("statuscode", "statusstr")}
@@ -300,7 +296,8 @@ class SmsGo(Provider, Queries, Cancels, TellsCredit, ReadsReceipts, ReadsReplies
             Reply(
                 provider=cls.key,
                 key=hashlib.sha256(b"\n".join(identity)).hexdigest()[:40],
-                sender=_e164(sender) or sender,  # What is no telephone number to us is kept as it stands, not lost.
+                sender=from_dialled(sender)
+                or sender,  # What is no telephone number to us is kept as it stands, not lost.
                 text=_typed(said, _word(fields, "encoding").upper()),
                 provider_time=_word(fields, "timestamp") or None,
                 provider_ref=_reference(_word(fields, "msgid")),
@@ -322,13 +319,9 @@ def _backup_url(account: Mapping[str, object]) -> str | None:
     return address(account, "backup_url", "").removesuffix(_SEND_PAGE).rstrip("/") + "/"
 
 
-def _is_taiwan(number: str) -> bool:
-    return number.startswith("+886")
-
-
 def _dstaddr(number: str) -> str:
     """ "國內號碼 09 開頭，十碼的數字； 國際號碼請在開頭多個%2b": a plus, percent-encoded like everything."""
-    return taiwan_national(number) if _is_taiwan(number) else number
+    return taiwan_national(number) if is_taiwan(number) else number
 
 
 def _content(message: Message) -> str:
@@ -369,11 +362,12 @@ def _send_fields(dispatch: Dispatch) -> Pairs:
     """Section 1, in the order of its table (which misprints smbody); what has no value is left out."""
     message = dispatch.messages[0]
     two_way = message.reply_days is not None
+    due_at = due(message.send_at, dispatch.now, SECOND)
     fields = (
         ("dstaddr", ",".join(_dstaddr(each.to) for each in dispatch.messages)),
         ("encoding", SmsGo.measure(message).encoding),
         ("smbody", _content(message)),
-        ("dlvtime", _dlvtime(message.send_at, dispatch.now)),
+        ("dlvtime", due_at.strftime("%Y/%m/%d %H:%M:%S") if due_at else ""),
         ("wapurl", (message.url or "") if message.form is Form.PUSH else ""),
         ("replyurl", (dispatch.reply_url or "") if two_way else ""),
         ("replydays", str(message.reply_days) if two_way else ""),
@@ -381,25 +375,6 @@ def _send_fields(dispatch: Dispatch) -> Pairs:
         ("rtype", "JSON"),
     )
     return tuple((name, value) for name, value in fields if value)
-
-
-def _dlvtime(send_at: datetime | None, now: datetime) -> str:
-    """YYYY/MM/DD hh24:mm:ss of Taipei, never before the time that was asked for. Raises OverflowError after 9999."""
-    if send_at is None or send_at <= now:
-        return ""
-    earliest = max(send_at, now + _ON_THE_WAY)
-    second = earliest.replace(microsecond=0)
-    if second < earliest:
-        second += _SECOND
-    return second.astimezone(TAIPEI).strftime("%Y/%m/%d %H:%M:%S")
-
-
-def _can_be_written(send_at: datetime, now: datetime) -> bool:
-    try:
-        _dlvtime(send_at, now)
-    except OverflowError:
-        return False
-    return True
 
 
 def _was_refused_in_company(message: Message) -> bool:
@@ -410,10 +385,6 @@ def _was_refused_in_company(message: Message) -> bool:
         and attempt.reason.provider_code in _ABOUT_A_NUMBER
         for attempt in message.attempts
     )
-
-
-def _no(code: Code, problem: str) -> Refusal:
-    return Refusal(Reason(code, provider_text=problem), problem)
 
 
 # Out of the vendor's answers: JSON is asked for, XML and plain lines are read as well
@@ -484,8 +455,7 @@ def _scalar(value: object) -> str:
     """A string in some answers and a number in others; empty where it is neither."""
     if isinstance(value, bool) or not isinstance(value, str | int | Decimal):
         return ""
-    # JSON can hold half a surrogate pair, which no store or event can.
-    return str(value).encode("utf-16", "surrogatepass").decode("utf-16", "replace").strip()
+    return text.whole(str(value)).strip()
 
 
 def _xml_rows(written: str) -> list[Row]:
@@ -598,7 +568,7 @@ def _read_statuses(response: HttpResponse, asks: Sequence[Ask]) -> list[Report]:
 
 def _asked(row: Row, number: str, asks: Sequence[Ask]) -> Ask | None:
     """Whom a row is about; None where it is about nobody who was asked for, or does not say."""
-    to, reference = _e164(number) if number else None, row.get("msgid", "")
+    to, reference = from_dialled(number) if number else None, row.get("msgid", "")
     if number and to is None:
         return None
     fitting = [asked for asked in asks if to in (None, asked.to) and (not reference or reference == asked.provider_ref)]
@@ -670,14 +640,6 @@ def _callback_fields(callback: Callback) -> dict[str, bytes]:
 
 def _word(fields: Mapping[str, bytes], name: str) -> str:
     return fields.get(name, b"").decode("utf-8", "replace").strip()
-
-
-def _e164(number: str) -> str | None:
-    """09xxxxxxxx, or a country's code and the rest, with its plus or without (an unencoded plus arrives as a space)."""
-    try:
-        return e164(number if number.startswith(("0", "+")) else f"+{number}")
-    except ValueError:
-        return None
 
 
 def _acknowledgement(callback: Callback) -> Acknowledgement:

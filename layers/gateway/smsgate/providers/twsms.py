@@ -14,9 +14,9 @@ from typing import NoReturn
 from urllib.parse import parse_qsl, unquote
 
 from smsgate import text
-from smsgate.clock import TAIPEI
+from smsgate.clock import MINUTE, due
 from smsgate.messages import Dispatch, Form, Message, Reply, Report, TooLong
-from smsgate.numbers import e164, taiwan_national
+from smsgate.numbers import from_dialled, is_taiwan, is_taiwan_mobile, taiwan_national
 from smsgate.outcomes import Accepted, MaybeSent, NotSent, Outcome, Refused
 from smsgate.providers.base import (
     UNREADABLE,
@@ -32,6 +32,7 @@ from smsgate.providers.base import (
     Refusal,
     TellsCredit,
     ask,
+    refuse,
     secret_text,
     submit,
 )
@@ -114,11 +115,6 @@ _POINTS_ABROAD = 3
 _SHORTEST_VALIDITY, _LONGEST_VALIDITY = 300, 28800  # section 3, expirytime: "範圍：300~28800 秒"
 _RECENT = timedelta(days=3)  # section 4, outrange: "查詢超過三天以上的紀錄"
 
-# A time that is past when it arrives is refused (00150): allow for the call itself and for a clock that differs.
-_ON_THE_WAY = timedelta(seconds=30)
-_MINUTE = timedelta(minutes=1)
-
-_TAIWAN_MOBILE = re.compile(r"09[0-9]{8}")
 _CODE = re.compile(r"[0-9]{5}")
 _REFERENCE = re.compile(r"[0-9]{1,20}")  # section 7 says 8 to 11 digits; one more must not turn a success into a doubt
 _TWO_WAY_NUMBER = re.compile(r"[0-9]{5}")  # section 5, snumber: "雙向門號辨識碼（5 個數字）"
@@ -158,7 +154,7 @@ class TwSms(Provider, Queries, Cancels, TellsCredit, PollsReplies, ReadsReceipts
         content = message.text or ""
         english = text.is_ascii(content)
         parts = text.parts(text.units(content), *(_ENGLISH if english else _CHINESE))
-        rate = _POINTS_AT_HOME if _is_taiwan(message.to) else _POINTS_ABROAD
+        rate = _POINTS_AT_HOME if is_taiwan(message.to) else _POINTS_ABROAD
         return Measure(
             parts=parts,
             points=Decimal(parts * rate),
@@ -169,15 +165,13 @@ class TwSms(Provider, Queries, Cancels, TellsCredit, PollsReplies, ReadsReceipts
     @classmethod
     def refusal(cls, message: Message, now: datetime) -> Refusal | None:
         if message.form is not Form.TEXT:
-            return _no(Code.UNSUPPORTED_FEATURE, f"TwSMS sends no {message.form} messages: leave `form` out")
+            return refuse(Code.UNSUPPORTED_FEATURE, f"TwSMS sends no {message.form} messages: leave `form` out")
         if message.sender is not None:
-            return _no(Code.UNSUPPORTED_FEATURE, "TwSMS shows its own number as sender: leave `sender` out")
-        if _is_taiwan(message.to) and not _TAIWAN_MOBILE.fullmatch(taiwan_national(message.to)):
-            return _no(Code.INVALID_NUMBER, "`to` is no mobile number: in Taiwan TwSMS takes only 09xxxxxxxx")
+            return refuse(Code.UNSUPPORTED_FEATURE, "TwSMS shows its own number as sender: leave `sender` out")
+        if is_taiwan(message.to) and not is_taiwan_mobile(message.to):
+            return refuse(Code.INVALID_NUMBER, "`to` is no mobile number: in Taiwan TwSMS takes only 09xxxxxxxx")
         if not message.text:
-            return _no(Code.EMPTY_TEXT, "`text` is empty: TwSMS sends no empty message")
-        if message.send_at is not None and not _can_be_written(message.send_at, now):
-            return _no(Code.SCHEDULE_INVALID, "`send_at` is beyond the year 9999: choose an earlier time")
+            return refuse(Code.EMPTY_TEXT, "`text` is empty: TwSMS sends no empty message")
         return cls._text_refusal(message)
 
     @classmethod
@@ -185,17 +179,17 @@ class TwSms(Provider, Queries, Cancels, TellsCredit, PollsReplies, ReadsReceipts
         measure = cls.measure(message)
         if measure.offending:
             found = " ".join(measure.offending[:10])
-            return _no(Code.UNSUPPORTED_CHARACTER, f"`text` holds emoji, which TwSMS refuses: remove {found}")
+            return refuse(Code.UNSUPPORTED_CHARACTER, f"`text` holds emoji, which TwSMS refuses: remove {found}")
         if measure.parts == 1:
             return None
         too_long = f"`text` takes {measure.parts} parts"
         if message.too_long is TooLong.REJECT:
-            return _no(Code.TOO_LONG, f"{too_long}, and `too_long` is reject: shorten it to one")
-        if not _is_taiwan(message.to):
+            return refuse(Code.TOO_LONG, f"{too_long}, and `too_long` is reject: shorten it to one")
+        if not is_taiwan(message.to):
             # Section 2.5: "長簡訊不支援國際門號".
-            return _no(Code.TOO_LONG, f"{too_long}, and TwSMS sends long messages to Taiwan only: shorten it to one")
+            return refuse(Code.TOO_LONG, f"{too_long}, and TwSMS sends long messages to Taiwan only: shorten it to one")
         if measure.parts > _MOST_PARTS:
-            return _no(Code.TOO_LONG, f"{too_long}, and TwSMS sends at most {_MOST_PARTS}: shorten it")
+            return refuse(Code.TOO_LONG, f"{too_long}, and TwSMS sends at most {_MOST_PARTS}: shorten it")
         return None
 
     # Sending
@@ -272,13 +266,9 @@ class TwSms(Provider, Queries, Cancels, TellsCredit, PollsReplies, ReadsReceipts
 # Into the vendor's form
 
 
-def _is_taiwan(number: str) -> bool:
-    return number.startswith("+886")
-
-
 def _mobile(number: str) -> str:
     """Section 3: "09xxxxxxx(台灣門號) or 國碼+門號 (國際門號)"."""
-    return taiwan_national(number) if _is_taiwan(number) else number.removeprefix("+")
+    return taiwan_national(number) if is_taiwan(number) else number.removeprefix("+")
 
 
 def _which(asked: Ask) -> Pairs:
@@ -287,8 +277,9 @@ def _which(asked: Ask) -> Pairs:
 
 def _send_fields(message: Message, receipt_url: str, now: datetime) -> Pairs:
     """Section 3, in the order of its table; what has no value is left out."""
+    due_at = due(message.send_at, now, MINUTE)
     fields = (
-        ("sendtime", _sendtime(message.send_at, now)),
+        ("sendtime", due_at.strftime("%Y%m%d%H%M") if due_at else ""),
         ("expirytime", _expirytime(message, now)),
         ("mobile", _mobile(message.to)),
         ("message", text.normalized(message.text or "")),  # section 2.6: "換行請使用 \n (ASCII CODE 10)"
@@ -298,25 +289,6 @@ def _send_fields(message: Message, receipt_url: str, now: datetime) -> Pairs:
         ("lmsg", "N" if message.too_long is TooLong.REJECT else ""),
     )
     return tuple((name, value) for name, value in fields if value or name == "message")
-
-
-def _sendtime(send_at: datetime | None, now: datetime) -> str:
-    """YYYYMMDDHHII of Taipei, never before the time that was asked for. Raises OverflowError after the year 9999."""
-    if send_at is None or send_at <= now:
-        return ""
-    earliest = max(send_at, now + _ON_THE_WAY)
-    minute = earliest.replace(second=0, microsecond=0)
-    if minute < earliest:
-        minute += _MINUTE
-    return minute.astimezone(TAIPEI).strftime("%Y%m%d%H%M")
-
-
-def _can_be_written(send_at: datetime, now: datetime) -> bool:
-    try:
-        _sendtime(send_at, now)
-    except OverflowError:
-        return False
-    return True
 
 
 def _expirytime(message: Message, now: datetime) -> str:
@@ -338,10 +310,6 @@ def _reply_numbers(account: Mapping[str, object]) -> tuple[str, ...]:
     ):
         raise ValueError("the secret's reply_numbers must be a list of strings of five digits each")
     return tuple(dict.fromkeys(numbers))
-
-
-def _no(code: Code, problem: str) -> Refusal:
-    return Refusal(Reason(code, provider_text=problem), problem)
 
 
 # Out of the vendor's answers
@@ -372,12 +340,7 @@ def _word(answer: Mapping[str, object], name: str) -> str:
     value = answer.get(name)
     if isinstance(value, bool) or not isinstance(value, str | int):
         return ""
-    return _whole(str(value)).strip()
-
-
-def _whole(content: str) -> str:
-    r"""JSON can hold half a surrogate pair (`\ud83d`); no store or event can."""
-    return content.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return text.whole(str(value)).strip()
 
 
 def _reason(code: str, answer: Mapping[str, object]) -> Reason:
@@ -477,17 +440,10 @@ def _reply(number: str, entry: object) -> Reply:
     return Reply(
         provider=TwSms.key,
         key=f"{number}:{seq}",
-        sender=_e164(mobile) or mobile,  # What is no telephone number to us is kept as it stands, not lost.
-        text=_whole(content),
+        sender=from_dialled(mobile) or mobile,  # What is no telephone number to us is kept as it stands, not lost.
+        text=text.whole(content),
         provider_time=_word(entry, "date") or None,
     )
-
-
-def _e164(mobile: str) -> str | None:
-    try:
-        return e164(mobile if mobile.startswith(("0", "+")) else f"+{mobile}")
-    except ValueError:
-        return None
 
 
 def _report(
@@ -520,7 +476,7 @@ def _receipt(told: Mapping[str, object], message_id: str | None) -> Report:
     if reference is None and message_id is None:
         raise LookupError("neither msgid nor a path that names the message")
     mobile = _word(told, "mobile")
-    return _report(told, provider_ref=reference, to=_e164(mobile) if mobile else None, message_id=message_id)
+    return _report(told, provider_ref=reference, to=from_dialled(mobile) if mobile else None, message_id=message_id)
 
 
 def _callback_fields(callback: Callback) -> Iterable[tuple[str, str]]:
