@@ -57,6 +57,8 @@ _canaries = _Canaries()
 @pytest.fixture(autouse=True, scope="session")
 def _hears_everything() -> Iterator[None]:
     root = logging.getLogger()
+    for library in ("botocore", "boto3", "urllib3"):  # The tests' own clients, a hundred lines a call.
+        logging.getLogger(library).setLevel(logging.INFO)
     root.addHandler(_canaries)
     yield
     root.removeHandler(_canaries)

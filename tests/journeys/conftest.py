@@ -72,9 +72,14 @@ class House:
         detail: dict[str, Any] = self.gateway.events.wait_for(wanted, seconds)["detail"]
         return detail
 
+    def told(self) -> list[tuple[str, dict[str, Any]]]:
+        """Kind and detail of every event, as a consumer that keys on `event_id` sees them: the bus may repeat itself."""
+        told = {event["detail"]["event_id"]: event for event in self.gateway.events.all()}
+        return [(event["detail-type"], event["detail"]) for event in told.values()]
+
     def statuses(self, request_id: str) -> list[str]:
-        events = (event["detail"] for event in self.gateway.events.all())
-        return [detail["status"] for detail in events if detail.get("request_id") == request_id and "status" in detail]
+        details = [detail for _, detail in self.told() if detail.get("request_id") == request_id]
+        return [detail["status"] for detail in details if "status" in detail]
 
     # As an operator
 

@@ -32,10 +32,7 @@ def publish(house: House, key: str, **fields: Any) -> tuple[str, str]:
 
 
 def told(house: House, detail_type: str, **fields: str) -> int:
-    return sum(
-        event["detail-type"] == detail_type and fields.items() <= event["detail"].items()
-        for event in house.gateway.events.all()
-    )
+    return sum(kind == detail_type and fields.items() <= detail.items() for kind, detail in house.told())
 
 
 @pytest.mark.parametrize("key", KEYS)
@@ -120,7 +117,7 @@ def test_an_answer_typed_on_the_phone_is_an_event_tied_to_its_message(house: Hou
         return told(house, "Reply Received", text=said) > 0
 
     house.until(answered)
-    (event,) = [event["detail"] for event in house.gateway.events.all() if event["detail"].get("text") == said]
+    (event,) = [detail for _, detail in house.told() if detail.get("text") == said]
     assert (event["from"], event["provider"], event["request_id"]) == (PHONES[key], key, request_id)
     assert event["match"] in ("exact", "likely")
 
