@@ -73,7 +73,7 @@ class House:
         return detail
 
     def told(self) -> list[tuple[str, dict[str, Any]]]:
-        """Kind and detail of every event, as a consumer that keys on `event_id` sees them: the bus may repeat itself."""
+        """Kind and detail of every event, as who keys on `event_id` sees them: the bus may repeat itself."""
         told = {event["detail"]["event_id"]: event for event in self.gateway.events.all()}
         return [(event["detail-type"], event["detail"]) for event in told.values()]
 
