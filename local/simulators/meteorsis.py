@@ -9,6 +9,7 @@ Faults by operation: `mail` and `rcpt` take Says alone, a line of SMTP; `send` i
 from __future__ import annotations
 
 import asyncio
+import logging
 import re
 import ssl
 import threading
@@ -24,6 +25,9 @@ from urllib.parse import urlencode
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
 
 from local.simulators.base import Call, Closes, Fault, Hangs, Late, Says, Simulator, Step, Submission
+
+# aiosmtpd tells every line of a conversation, and a mail's lines hold a password.
+logging.getLogger("mail.log").setLevel(logging.WARNING)
 
 HONG_KONG = timezone(timedelta(hours=8))
 ADDRESS = "sendsms@meteorsis.com"

@@ -7,6 +7,7 @@ import time
 import urllib.request
 import uuid
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
