@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import re
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, Literal, overload
+from typing import Any, Literal, cast, overload
 from urllib.parse import quote_plus, urlsplit
 from xml.etree import ElementTree as ET
 from xml.sax.saxutils import escape
@@ -23,11 +25,14 @@ from local.simulators.base import Closes, Cut, Hangs, Says, Step
 from local.simulators.every8d import Every8d as Simulator
 from smsgate.callbacks import callback_of
 from smsgate.clock import TAIPEI
+from smsgate.ledger import Ledger
+from smsgate.lines import Lines
 from smsgate.messages import Attempt, Dispatch, Form, Message, Reply, Report, TooLong
 from smsgate.outcomes import Accepted, CallBroken, MaybeSent, NotSent, Outcome, Refused
 from smsgate.providers.base import Ask, CannotSay, Refusal
 from smsgate.providers.every8d import Every8d
 from smsgate.reasons import Code, Reason
+from smsgate.sessions import Sessions
 from smsgate.status import Status
 from smsgate.wire import (
     Callback,
@@ -1704,3 +1709,101 @@ def test_whatever_is_typed_on_a_phone_is_read_as_it_was_typed(server: Simulator,
 
     assert (told.sender, told.text, told.provider_ref) == (number, text, batch)
     assert (asked.key, asked.text) == (told.key, text.strip())
+
+
+# Many workers, one account
+
+
+class States:
+    """Of the ledger, what sessions are kept in: a version that only one writer can move."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._states: dict[tuple[str, str], dict[str, Any]] = {}
+
+    def provider_state(self, provider: str, aspect: str) -> dict[str, Any] | None:
+        with self._lock:
+            return self._states.get((provider, aspect))
+
+    def set_provider_state(self, provider: str, aspect: str, state: Mapping[str, Any], seen: int) -> bool:
+        with self._lock:
+            if self._states.get((provider, aspect), {}).get("version", 0) != seen:
+                return False
+            self._states[provider, aspect] = {**state, "version": seen + 1}
+            return True
+
+
+@dataclass
+class Workers:
+    """Fifty of them, each with a line of its own to the one account, as functions have that know nothing of another."""
+
+    server: Simulator
+    states: States = field(default_factory=States)
+
+    def send(self, messages: int, *, password: str | None = None, version: str = "v1") -> list[Outcome]:
+        http = HttpTransport(5)
+        exchange: Any = SoapTransport(http=http).exchange
+        secret = {**self.server.secret(), **({"password": password} if password else {})}
+
+        def work(number: int) -> Outcome:
+            sessions = Sessions(cast("Ledger", self.states), timedelta(seconds=5), self.server.now)
+            line = Lines(lambda: exchange, sessions).open("every8d", version)
+            dispatch = Dispatch("every8d", (to(f"+8869123{number:05}"),), self.server.now())
+            (outcome,) = Every8d(secret).send(dispatch, line)
+            return outcome
+
+        with ThreadPoolExecutor(50) as pool:
+            outcomes = list(pool.map(work, range(messages)))
+        http.close()
+        return outcomes
+
+
+@pytest.fixture
+def crowd() -> Iterator[Workers]:
+    with Simulator() as simulator:
+        simulator.receipts = ()
+        yield Workers(simulator)
+
+
+def test_fifty_workers_with_a_wrong_password_try_it_once_and_a_right_one_sends_everything(crowd: Workers) -> None:
+    wrong = crowd.send(200, password="wrong")
+    bad_logins = crowd.server.bad_logins
+    right = crowd.send(200, version="v2")
+
+    assert {type(outcome) for outcome in wrong} == {NotSent}
+    assert bad_logins == 1
+    assert {type(outcome) for outcome in right} == {Accepted}
+    assert (crowd.server.logins, len(crowd.server.accepted)) == (1, 200)
+
+
+def test_a_hundred_messages_across_midnight_cost_two_logins(crowd: Workers) -> None:
+    crowd.server.travel_to(MIDNIGHT - timedelta(seconds=2))
+    before = crowd.send(50)
+    crowd.server.travel_to(MIDNIGHT)
+    after = crowd.send(50)
+
+    assert {type(outcome) for outcome in (*before, *after)} == {Accepted}
+    assert (crowd.server.logins, len(crowd.server.accepted)) == (2, 100)
+
+
+def test_a_session_that_is_lost_under_everybody_costs_one_login(crowd: Workers) -> None:
+    crowd.send(20)
+    crowd.server.lose_sessions()
+
+    outcomes = crowd.send(100)
+
+    assert {type(outcome) for outcome in outcomes} == {Accepted}
+    assert (crowd.server.logins, len(crowd.server.accepted)) == (2, 120)
+
+
+def test_a_session_that_is_lost_again_and_again_costs_a_login_each_time_and_no_message(crowd: Workers) -> None:
+    crowd.send(1)
+    sent_twice = 0
+    for number in range(60):
+        if number % 10 == 0:
+            crowd.server.script(Simulator.says("-301,Session 資料不存在,請重新登入。"), operation="sendSMS")
+            sent_twice += 1
+        crowd.send(1)
+
+    assert len(crowd.server.accepted) == 61
+    assert crowd.server.logins <= 1 + sent_twice
