@@ -6,8 +6,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal, Protocol, overload
+from urllib.parse import parse_qsl
 
 Pairs = tuple[tuple[str, str], ...]
+
+_MOST_FIELDS = 50  # of a query or a form: vendors send ten or so
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +42,21 @@ class Callback:
     query: str = field(repr=False)
     body: bytes = field(default=b"", repr=False)
     content_type: str = ""
+
+    @property
+    def is_probe(self) -> bool:
+        """Nothing is said: somebody looks whether we are there."""
+        return not self.query and not self.body
+
+    def pairs(self, encoding: str = "utf-8") -> Pairs:
+        """What the query says, and behind it what a form says, decoded. Raises ValueError where it is no text."""
+        return tuple(
+            pair
+            for written in (self.query.encode("utf-8", "surrogatepass"), self.body)
+            for pair in parse_qsl(
+                written.decode(encoding), keep_blank_values=True, encoding=encoding, max_num_fields=_MOST_FIELDS
+            )
+        )
 
 
 @dataclass(frozen=True, slots=True)

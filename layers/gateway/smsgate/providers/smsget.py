@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 from hashlib import sha256
-from urllib.parse import parse_qsl, unquote_plus
+from urllib.parse import unquote_plus
 
 from smsgate import text
 from smsgate.clock import MINUTE, due, rounded_up
@@ -132,8 +132,6 @@ _CODE_AND_SPACE = re.compile(rf"{_REPLY_CODE.pattern}\s*")
 # A text is URL-encoded, so a comma ends its row; before anything that is no row it was a comma of the text after all.
 _NEXT_REPLY = re.compile(r",(?=[^,|]*\|[^,|]*\|[^,|]*\|)")
 
-_MOST_FIELDS = 50
-
 
 class SmsGet(Provider, TellsCredit, ReadsReceipts, ReadsReplies):
     key = "smsget"
@@ -240,7 +238,7 @@ class SmsGet(Provider, TellsCredit, ReadsReceipts, ReadsReplies):
     @classmethod
     def read_receipts(cls, callback: Callback) -> list[Report]:
         """Section 二: `sms_id` of the call, and in `content` a row for each of its recipients."""
-        if _is_probe(callback):
+        if callback.is_probe:
             return []
         fields = _fields(callback)
         reference, content = fields["sms_id"].strip(), fields["content"]
@@ -261,7 +259,7 @@ class SmsGet(Provider, TellsCredit, ReadsReceipts, ReadsReplies):
     @classmethod
     def read_replies(cls, callback: Callback) -> list[Reply]:
         """Section 四: `content` is a row of number, recognition id, time and text."""
-        if _is_probe(callback):
+        if callback.is_probe:
             return []
         fields = _fields(callback)
         if "sms_id" in fields:
@@ -386,17 +384,11 @@ def _read_credit(response: HttpResponse) -> Decimal:
 # Out of callbacks
 
 
-def _is_probe(callback: Callback) -> bool:
-    return not callback.query and not callback.body
-
-
 def _fields(callback: Callback) -> dict[str, str]:
     """ "我們將以 POST 方式傳送", and the document shows it as a query. The last of two of a name counts, as in PHP."""
-    query = parse_qsl(callback.query, keep_blank_values=True, max_num_fields=_MOST_FIELDS)
     if callback.content_type.lower().startswith("multipart/form-data"):
-        return {**dict(query), **_multipart(callback)}
-    form = parse_qsl(callback.body.decode(), keep_blank_values=True, max_num_fields=_MOST_FIELDS)
-    return {**dict(query), **dict(form)}
+        return {**dict(replace(callback, body=b"").pairs()), **_multipart(callback)}
+    return dict(callback.pairs())
 
 
 def _multipart(callback: Callback) -> dict[str, str]:

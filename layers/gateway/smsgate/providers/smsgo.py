@@ -14,7 +14,6 @@ from datetime import datetime
 from decimal import Decimal
 from functools import partial
 from typing import NoReturn, TypeVar
-from urllib.parse import unquote_to_bytes
 
 from smsgate import text
 from smsgate.clock import SECOND, due
@@ -109,8 +108,6 @@ _REFERENCE = re.compile(r"[0-9A-Za-z][0-9A-Za-z-]{0,39}")
 _ECHOED = re.compile(r"[0-9A-Za-z-]{1,40}")
 _POINTS = re.compile(r"[0-9]{1,12}(\.[0-9]{1,4})?")
 _WHOLE_POINTS = re.compile(r"[0-9]{1,12}")
-
-_MOST_FIELDS = 50
 
 
 class SmsGo(Provider, Queries, Cancels, TellsCredit, ReadsReceipts, ReadsReplies):
@@ -266,7 +263,7 @@ class SmsGo(Provider, Queries, Cancels, TellsCredit, ReadsReceipts, ReadsReplies
     @classmethod
     def read_receipts(cls, callback: Callback) -> list[Report]:
         """Section 2: "response字串?msgid=MsgId&statuscode=StatusCode&statusstr=StatusStr"; its samples add dstaddr."""
-        if not callback.query and not callback.body:
+        if callback.is_probe:
             return []
         fields = _callback_fields(callback)
         reference, number = _reference(_word(fields, "msgid")), _word(fields, "dstaddr")
@@ -285,7 +282,7 @@ class SmsGo(Provider, Queries, Cancels, TellsCredit, ReadsReceipts, ReadsReplies
     @classmethod
     def read_replies(cls, callback: Callback) -> list[Reply]:
         """Section 1, 回覆簡訊: msgid, srcaddr, dstaddr, smbody, encoding, timestamp."""
-        if not callback.query and not callback.body:
+        if callback.is_probe:
             return []
         fields = _callback_fields(callback)
         sender, said = _word(fields, "srcaddr"), fields["smbody"]
@@ -629,13 +626,8 @@ _CALLBACK_NAMES = frozenset(
 
 def _callback_fields(callback: Callback) -> dict[str, bytes]:
     """By name, in bytes: a reply may be percent-encoded in Big5 or UCS2, and any decoding here would destroy it."""
-    written = (callback.query.encode("utf-8", "surrogatepass"), callback.body)
-    pairs = [pair.replace(b"+", b" ") for part in written for pair in part.split(b"&")]
-    if len(pairs) > _MOST_FIELDS:
-        raise ValueError("too many fields")
-    named = (pair.partition(b"=") for pair in pairs)
-    decoded = ((unquote_to_bytes(name).decode("latin-1").lower(), unquote_to_bytes(value)) for name, _, value in named)
-    return _each_once((name, value) for name, value in decoded if name in _CALLBACK_NAMES)
+    pairs = ((name.lower(), value.encode("latin-1")) for name, value in callback.pairs("latin-1"))
+    return _each_once((name, value) for name, value in pairs if name in _CALLBACK_NAMES)
 
 
 def _word(fields: Mapping[str, bytes], name: str) -> str:

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import NoReturn
-from urllib.parse import parse_qsl, unquote
+from urllib.parse import unquote
 
 from smsgate import text
 from smsgate.clock import MINUTE, due
@@ -118,8 +118,6 @@ _RECENT = timedelta(days=3)  # section 4, outrange: "查詢超過三天以上的
 _CODE = re.compile(r"[0-9]{5}")
 _REFERENCE = re.compile(r"[0-9]{1,20}")  # section 7 says 8 to 11 digits; one more must not turn a success into a doubt
 _TWO_WAY_NUMBER = re.compile(r"[0-9]{5}")  # section 5, snumber: "雙向門號辨識碼（5 個數字）"
-
-_MOST_FIELDS = 50
 
 
 class TwSms(Provider, Queries, Cancels, TellsCredit, PollsReplies, ReadsReceipts):
@@ -254,9 +252,9 @@ class TwSms(Provider, Queries, Cancels, TellsCredit, PollsReplies, ReadsReceipts
     @classmethod
     def read_receipts(cls, callback: Callback) -> list[Report]:
         """Section 4.1: `smsresp` is JSON, "urlencode 後帶入 smsresp 變數中並以 GET 方式回傳"."""
-        if not callback.query and not callback.body:
+        if callback.is_probe:
             return []  # Section 3, drurl: "此參數所帶入的網址將自動檢測是否 http code = 200".
-        told = [value for name, value in _callback_fields(callback) if name == "smsresp"]
+        told = [value for name, value in callback.pairs() if name == "smsresp"]
         if not told:
             raise LookupError("smsresp")
         message_id = callback.path.strip("/") or None
@@ -477,12 +475,6 @@ def _receipt(told: Mapping[str, object], message_id: str | None) -> Report:
         raise LookupError("neither msgid nor a path that names the message")
     mobile = _word(told, "mobile")
     return _report(told, provider_ref=reference, to=from_dialled(mobile) if mobile else None, message_id=message_id)
-
-
-def _callback_fields(callback: Callback) -> Iterable[tuple[str, str]]:
-    """The query as documented; a form is understood as well."""
-    for written in (callback.query, callback.body.decode()):
-        yield from parse_qsl(written, keep_blank_values=True, max_num_fields=_MOST_FIELDS)
 
 
 def _decoded(value: str) -> str:
