@@ -273,16 +273,16 @@ class Every8d(HttpSimulator):
         row.sent_at = row.due or now
         fields = {name: value for name, value in arguments.items() if name != "sessionKey"}
         self.accepted.append(Submission(now, row.batch, row.to, row.text, row.points, fields, row.due))
-        self._timetable.at(row.due or now, lambda: self._deliver(row))
+        start = row.due or now
+        self._timetable.at(start, lambda: self._deliver(row, start))
 
-    def _deliver(self, row: Row) -> None:
+    def _deliver(self, row: Row, start: datetime) -> None:
         if row.status == "303":
             return
         row.status = "0"
         plan = self._plan()
         if not plan:
             self._display(row)
-        start = self.now()
         for step in plan:
             self._timetable.at(start + timedelta(seconds=step.after), lambda step=step: self._become(row, step))  # type: ignore[misc]
 

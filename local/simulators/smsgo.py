@@ -179,7 +179,8 @@ class SmsGo(HttpSimulator):
             sent = [self._take(fields, number, ref, shown, parts) for number in numbers]
             self._sent[ref] = sent
         for sms in sent:
-            self._timetable.at(sms.taken.due or sms.taken.at, lambda sms=sms: self._deliver(sms, encoding))  # type: ignore[misc]
+            start = sms.taken.due or sms.taken.at
+            self._timetable.at(start, lambda sms=sms, start=start: self._deliver(sms, encoding, start))  # type: ignore[misc]
         return _sent_answer(fields, ref, "0", points)
 
     def _take(self, fields: Mapping[str, str], number: str, ref: str, shown: str, points: int) -> _Sms:
@@ -204,13 +205,12 @@ class SmsGo(HttpSimulator):
             (taken.due or now) + timedelta(days=days),
         )
 
-    def _deliver(self, sms: _Sms, encoding: str) -> None:
+    def _deliver(self, sms: _Sms, encoding: str, start: datetime) -> None:
         if sms.canceled:
             return
         plan = self._plan()
         if not plan:
             self._display(sms, encoding)
-        start = self.now()
         for step in plan:
             when = start + timedelta(seconds=step.after)
             self._timetable.at(when, lambda step=step: self._become(sms, step, encoding))  # type: ignore[misc]

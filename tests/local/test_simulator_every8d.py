@@ -516,6 +516,17 @@ def test_what_becomes_of_a_message_can_be_planned(server: Every8d, gateway: Gate
     assert not server.phones[PHONE]
 
 
+def test_a_late_report_is_counted_from_when_its_message_is_due(server: Every8d, gateway: Gateway) -> None:
+    session = log_in(server)
+    server.plan_receipts((Step(3600, "100"),))
+    later = (server.now() + timedelta(hours=3)).astimezone(TAIPEI).strftime("%Y%m%d%H%M%S")
+    send(server, session, send_time=later)
+
+    server.advance(timedelta(hours=4, minutes=1))
+
+    assert server.wait_until(lambda: [told["STATUS"] for told in gateway.told()] == ["100"])
+
+
 def test_faults_come_when_they_are_told_to(server: Every8d) -> None:
     session = log_in(server)
     server.script(

@@ -383,6 +383,15 @@ def test_receipts_come_as_they_were_planned(server: SmsGo, gateway: Gateway) -> 
     assert all(str(told) in path for path in gateway.received)
 
 
+def test_a_late_receipt_is_counted_from_when_its_message_is_due(server: SmsGo, gateway: Gateway) -> None:
+    server.plan_receipts((Step(3600, "DELIVRD"),))
+    send(server, response=gateway.url, dlvtime=dlvtime(server, timedelta(hours=3)))
+
+    server.advance(timedelta(hours=4, minutes=1))
+
+    assert server.wait_until(lambda: len(gateway.received) == 1)
+
+
 # Schedules
 
 
