@@ -277,7 +277,13 @@ class SmsGo(Provider, Queries, Cancels, TellsCredit, ReadsReceipts, ReadsReplies
 
     @classmethod
     def acknowledge(cls, callback: Callback) -> Acknowledgement:
-        return _acknowledgement(callback)
+        """Section 2: "magicid=tccrd_sms_gateway_rpack\\nmsgid=MsgId\\n", else it is told again, three times."""
+        try:
+            msgid = _word(_callback_fields(callback), "msgid")
+        except UNREADABLE:
+            msgid = ""
+        echoed = msgid if _ECHOED.fullmatch(msgid) else ""
+        return Acknowledgement(f"magicid=tccrd_sms_gateway_rpack\nmsgid={echoed}\n")
 
     @classmethod
     def read_replies(cls, callback: Callback) -> list[Reply]:
@@ -303,7 +309,7 @@ class SmsGo(Provider, Queries, Cancels, TellsCredit, ReadsReceipts, ReadsReplies
 
     @classmethod
     def acknowledge_reply(cls, callback: Callback) -> Acknowledgement:
-        return _acknowledgement(callback)
+        return cls.acknowledge(callback)
 
 
 # Into the vendor's query
@@ -376,10 +382,7 @@ def _send_fields(dispatch: Dispatch) -> Pairs:
 
 def _was_refused_in_company(message: Message) -> bool:
     return any(
-        attempt.provider == SmsGo.key
-        and attempt.outcome == "not_sent"
-        and attempt.reason is not None
-        and attempt.reason.provider_code in _ABOUT_A_NUMBER
+        attempt.provider == SmsGo.key and attempt.reason and attempt.reason.provider_code in _ABOUT_A_NUMBER
         for attempt in message.attempts
     )
 
@@ -632,16 +635,6 @@ def _callback_fields(callback: Callback) -> dict[str, bytes]:
 
 def _word(fields: Mapping[str, bytes], name: str) -> str:
     return fields.get(name, b"").decode("utf-8", "replace").strip()
-
-
-def _acknowledgement(callback: Callback) -> Acknowledgement:
-    """Section 2: "magicid=tccrd_sms_gateway_rpack\\nmsgid=MsgId\\n", else it is told again, three times."""
-    try:
-        msgid = _word(_callback_fields(callback), "msgid")
-    except UNREADABLE:
-        msgid = ""
-    echoed = msgid if _ECHOED.fullmatch(msgid) else ""
-    return Acknowledgement(f"magicid=tccrd_sms_gateway_rpack\nmsgid={echoed}\n")
 
 
 def _typed(said: bytes, encoding: str) -> str:
