@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 import jsonschema
 import pytest
+from botocore.session import get_session
 
 from smsgate.providers import PROVIDERS
 from smsgate.providers.base import Cancels, PollsReplies, Queries, ReadsReplies, TellsCredit
@@ -69,7 +70,7 @@ def test_a_json_block_is_valid_by_the_published_schema(block: Block) -> None:
 COMMANDS: dict[str, Callable[[list[str]], bool]] = {
     "make": lambda words: (ROOT / "Makefile").read_text("utf-8").find(f"\n{words[1]}:") >= 0,
     "sam": lambda words: all(word in _sam_help(words[1]) for word in words if word.startswith("--")),
-    "aws": lambda words: words[1:3] == ["secretsmanager", "create-secret"] and _secret_is_known(words),
+    "aws": lambda words: _aws_has(words) and ("create-secret" not in words or _secret_is_known(words)),
 }
 
 
@@ -84,6 +85,20 @@ def _sam_help(command: str) -> str:
     sam = ROOT / ".venv-sam" / "bin" / "sam"
     environment = {"SAM_CLI_TELEMETRY": "0", "PATH": "/usr/bin:/bin", "COLUMNS": "200", "HOME": str(ROOT / ".aws-sam")}
     return subprocess.run([sam, command, "--help"], capture_output=True, text=True, env=environment, check=True).stdout
+
+
+def _aws_has(words: list[str]) -> bool:
+    """The service has the operation, and the operation every option: `--rule-set-name` is RuleSetName."""
+    operation, *options = (
+        "".join(part.capitalize() for part in word.strip("-").split("-"))
+        for word in words[2:]
+        if word == words[2] or word.startswith("--")
+    )
+    model = get_session().get_service_model(words[1])
+    if operation not in model.operation_names:
+        return False
+    shape = model.operation_model(operation).input_shape
+    return shape is not None and set(options) <= shape.members.keys()
 
 
 def _secret_is_known(words: list[str]) -> bool:

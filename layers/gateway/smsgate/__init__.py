@@ -9,10 +9,11 @@ Where to look:
   wire.py       what goes to a provider and what comes back, as plain values
   providers/    one translator each;  providers/base.py says what a translator must do
   ledger.py     the truth, in DynamoDB
-  sender.py receipts.py replies.py reconciler.py credits.py api.py publisher.py
+  sender.py receipts.py replies.py mailbox.py reconciler.py credits.py api.py publisher.py
                 one use case per function, named like it; parts they share:
   dispatcher.py route, claim, call once, record;  accounts.py, lines.py, sessions.py  the way to a provider
   intake.py     callbacks, checked and stored;  evidence.py, conversation.py  reports and replies find their message
+  mime.py       raw mails, read for whose they are and what they say
   suspension.py providers left alone for a while;  wakeups.py  records that name messages
   settings.py   the only reader of the environment;  secrets.py  credentials;  aws.py  clients
   telemetry.py  log lines and metrics, with nobody's number or text in them

@@ -160,10 +160,9 @@ class Mailbox:
         telemetry.count(f"Mail{type(outcome).__name__}", provider=key)
         if isinstance(outcome, Accepted):
             accepted = outcome
-            sent = self._ledger.change_from(
-                each.message, lambda m: lifecycle.settle(m, attempt, accepted, now, self._watch)
-            )
-            self._evidence.link(sent, author.provider, accepted.provider_ref)
+            # The reference first: should the rest be lost, a report still finds the message.
+            linked = self._evidence.link(each.message, author.provider, accepted.provider_ref)
+            self._ledger.change_from(linked, lambda m: lifecycle.settle(m, attempt, accepted, now, self._watch))
             return
         refused = outcome
         again = now if isinstance(refused, NotSent) else self._after(key, each, now)
