@@ -172,6 +172,7 @@ class Reconciler:
             if account is None or not isinstance(account.provider, Queries):
                 continue
             size = account.provider.asks_per_call
+            asked.sort(key=lambda question: question.ask.provider_ref)  # What one call carried is asked about in one.
             batches = [asked[start : start + size] for start in range(0, len(asked), size)]
             ask_batch = partial(self._ask, key, account, account.provider, time_left)
             # One alone first: a password that is refused is then not tried by all workers at once.
