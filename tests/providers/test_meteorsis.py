@@ -18,7 +18,7 @@ from local.simulators.base import Closes, Hangs, Says, Step
 from local.simulators.meteorsis import Meteorsis as Simulator
 from smsgate.messages import Attempt, Dispatch, Form, Lane, Message, Report, TooLong
 from smsgate.outcomes import Accepted, MaybeSent, NotSent, Outcome, Refused
-from smsgate.providers.base import UNREADABLE, MailAnswer
+from smsgate.providers.base import UNREADABLE, Cancels, MailAnswer, PollsReplies, Queries, ReadsReplies, TellsCredit
 from smsgate.providers.meteorsis import Meteorsis
 from smsgate.reasons import Code, Reason
 from smsgate.status import Status
@@ -1152,3 +1152,34 @@ def test_whatever_goes_wrong_on_the_wire_nothing_is_said_that_is_not_so(
     assert isinstance(result, outcome)
     assert not isinstance(result, MaybeSent) or result.evidence_within is None
     assert len(server.accepted) - before == taken
+
+
+@pytest.mark.parametrize(("field", "code"), [("username", "251"), ("password", "252")])
+def test_credentials_of_more_than_twenty_letters_are_said_to_be_wrong(server: Simulator, field: str, code: str) -> None:
+    of_twenty: dict[str, Any] = {field: "x" * 20}
+    longer: dict[str, Any] = {field: "x" * 21}
+
+    answers = [*answered(server, hello(), **of_twenty), *answered(server, hello(), **longer)]
+
+    told = [answer.outcome.reason for answer in answers if isinstance(answer.outcome, Refused)]
+    assert [(reason.code, reason.provider_code) for reason in told] == [
+        (Code.BAD_CREDENTIALS, "2"),
+        (Code.BAD_CREDENTIALS, code),
+    ]
+
+
+@pytest.mark.parametrize("ability", [Queries, Cancels, TellsCredit, PollsReplies, ReadsReplies])
+def test_what_section_2_does_not_support_is_never_asked_for(ability: type) -> None:
+    """Section 2: "只提供傳送短訊的功能，其它服務例如傳送結果查詢並不支援"."""
+    assert not issubclass(Meteorsis, ability)
+
+
+def test_receipts_go_to_the_page_set_at_the_vendors_site_which_no_mail_names() -> None:
+    wire = Wire([MailResponse(), MailResponse()])
+    with_address = Dispatch("meteorsis", (hello(),), NOW, receipt_url="https://sms.example/receipts/meteorsis/t")
+
+    for dispatch in (with_address, replace(with_address, receipt_url=None)):
+        Meteorsis(ACCOUNT).send(dispatch, wire)
+
+    assert wire.requests[0] == wire.requests[1]
+    assert Meteorsis.capabilities.receipts == "account"
