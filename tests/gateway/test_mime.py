@@ -225,6 +225,7 @@ def nested(depth: int) -> bytes:
 HOSTILE = {
     "too large": raw(body="a" * mime.LARGEST),
     "nested": nested(500),
+    "nested as deep as fits": nested(3000),
     "nested deeper": nested(5000),
     "a thousand boundaries": raw(*HEAD, *(f"Content-Type: multipart/mixed; boundary=b{n}" for n in range(1000))),
     "a thousand headers": raw(*HEAD, *(f"X-{n}: a" for n in range(5000))),
@@ -252,6 +253,16 @@ def test_a_hostile_mail_is_done_with_in_no_time(bomb: bytes) -> None:
         read(bomb)
 
     assert time.perf_counter() - started < 2
+
+
+@pytest.mark.parametrize("bomb", ["too large", "nested", "nested as deep as fits", "nested deeper", "nothing"])
+def test_what_no_answer_looks_like_is_refused(bomb: str) -> None:
+    with pytest.raises(ValueError, match=r"a mail|not one"):
+        read(HOSTILE[bomb])
+
+
+def test_a_mail_of_an_answers_size_is_not_too_large() -> None:
+    assert len(read(raw(body="a" * (mime.LARGEST - 1000))).text) > mime.LARGEST - 1000
 
 
 @given(data=st.binary(max_size=2000))

@@ -433,6 +433,11 @@ def test_a_long_text_is_carried_up_to_the_documents_limits(text: str, to: str) -
         ("中" * 202, HONG_KONG, "`text` takes 4 parts, and Meteorsis sends at most 3: shorten it"),
         ("a" * 460, CHINA, "`text` takes 9 parts, and Meteorsis sends at most 8: shorten it"),
         ("中" * 460, CHINA, "`text` takes 9 parts, and Meteorsis sends at most 8: shorten it"),
+        (
+            "𠮷" * 124,
+            CHINA,
+            "`text` is longer than the 247 characters with Chinese that a line of a mail holds: shorten it",
+        ),
         # The document allows 459, which no line of a mail holds: 4 * 459 + 10 is more than 998.
         (
             "中" * 248,

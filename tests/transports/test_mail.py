@@ -392,18 +392,27 @@ class TestBeforeTheFinalDot:
         assert isinstance(first, NotSent)
         assert len(place.mails) == 1
 
-    def test_what_was_given_up_is_not_handed_over_later(self, office: Office, hasty: MailTransport) -> None:
+    @pytest.mark.parametrize("interrupted", [True, False])
+    def test_what_was_given_up_is_not_handed_over_later(
+        self, office: Office, ca_file: str, monkeypatch: pytest.MonkeyPatch, interrupted: bool
+    ) -> None:
+        if not interrupted:  # The line is not cut in time: what was agreed has to hold by itself.
+            monkeypatch.setattr(mail._Client, "interrupt", lambda client: None)
         resumed = threading.Event()
 
+        def slow(conversation: Conversation) -> None:
+            conversation.server.stopping.wait(0.8)
+            conversation.say(b"250 ok\r\n")
+
         def late(conversation: Conversation) -> None:
-            conversation.server.stopping.wait(DEADLINE + 0.3)
-            conversation.say(b"354 go on\r\n")
+            conversation.server.stopping.wait(0.6)  # after the deadline, before the line's own timeout
             resumed.set()
-            PostOffice._take(place, conversation)
+            conversation.say(b"354 go on\r\n")
+            place._take(conversation)
 
-        place, request = office(DATA=late)
+        place, request = office(MAIL=slow, DATA=late)
 
-        outcome = outcome_of(hasty, request)
+        outcome = outcome_of(MailTransport(1.0, ca_file=ca_file), request)
 
         assert isinstance(outcome, NotSent)
         assert resumed.wait(5)
