@@ -70,6 +70,7 @@ def let_five_minutes_pass(house: House, message_id: str) -> None:
 def test_a_message_is_being_sent_until_the_answer_comes(house: House, post: Meteorsis) -> None:
     text = words()
     post.script(Late(3), operation="reply")
+    post.plan_receipts((Step(6, "22"),))
 
     request_id = publish(house, text)
 
@@ -120,6 +121,7 @@ def test_a_line_lost_after_the_final_dot_is_doubtful_and_the_answer_settles_it(h
     text = words()
     post.script(Closes(), operation="send")
     post.script(Late(4), operation="reply")
+    post.plan_receipts((Step(7, "22"),))
 
     request_id = publish(house, text)
 
