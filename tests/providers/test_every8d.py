@@ -18,7 +18,7 @@ from xml.etree import ElementTree as ET
 from xml.sax.saxutils import escape
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from local.simulators.base import Closes, Cut, Hangs, Says, Step
@@ -1450,7 +1450,7 @@ any_text = st.text(
 
 
 @given(text=any_text, other=any_text)
-@settings(parent=anything, max_examples=60)
+@anything
 def test_any_allowed_text_is_shown_on_the_phone_as_it_was_written(
     server: Simulator, account: Account, text: str, other: str
 ) -> None:
@@ -1563,7 +1563,7 @@ def test_a_message_that_went_out_and_one_that_never_was_cannot_be_erased(
 
 
 @given(ahead=st.timedeltas(timedelta(milliseconds=1), timedelta(days=400)))
-@settings(parent=anything, max_examples=40)
+@anything
 def test_no_future_time_is_past_when_it_arrives_or_early_when_it_comes(
     server: Simulator, account: Account, ahead: timedelta
 ) -> None:
@@ -1690,7 +1690,7 @@ def test_what_their_calls_say_is_what_became_of_the_messages(
 
 
 @given(text=st.text(st.characters(min_codepoint=32, exclude_categories=["Cs"], exclude_characters="\ufffe\uffff")))
-@settings(parent=anything, max_examples=60)
+@anything
 def test_whatever_is_typed_on_a_phone_is_read_as_it_was_typed(server: Simulator, account: Account, text: str) -> None:
     provider = Every8d(server.secret())
     number = "+886955555555"
