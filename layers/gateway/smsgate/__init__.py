@@ -5,7 +5,7 @@ Where to look:
   numbers.py    telephone numbers in and out;  text.py  what a text costs and may hold
   messages.py   the values everything speaks in;  status.py, reasons.py  the words of the contract
   lifecycle.py  what may happen to a message, decided once and without I/O
-  routing.py    which provider, in which order, and why
+  routing.py    which provider, in which order, and why;  policy.py  what the operator allows, as values
   wire.py       what goes to a provider and what comes back, as plain values
   providers/    one translator each;  providers/base.py says what a translator must do
   ledger.py     the truth, in DynamoDB

@@ -19,6 +19,8 @@ class Obstacle:
 
     reason: Reason
     until: datetime
+    trial: bool = False  # one message may try whether it is mended
+    soft: bool = False  # better used than no provider at all
 
 
 @dataclass(frozen=True, slots=True)
