@@ -53,15 +53,11 @@ def enqueue(message: Message, now: datetime, again: datetime) -> Message:
     return replace(accept(message, now), due_at=again)
 
 
-def reject(message: Message, reason: Reason, now: datetime, passed_over: Data = ()) -> Message:
+def reject(message: Message, reason: Reason, now: datetime, explained: Data = ()) -> Message:
     """Refused before any provider was asked."""
     if message.status is not Status.ACCEPTED:
         return message
-    rejected = _finish(_move(message, Status.REJECTED, now, reason))
-    if not passed_over:
-        return rejected
-    why = Moment(now, Kind.ROUTE, reason=reason, data=tuple(sorted(passed_over)))
-    return replace(rejected, timeline=(*rejected.timeline, why))
+    return _explain(_finish(_move(message, Status.REJECTED, now, reason)), explained, now, reason)
 
 
 def claim(
@@ -71,16 +67,15 @@ def claim(
     until: datetime,
     parts: int | None = None,
     points: Decimal | None = None,
-    passed_over: Data = (),
+    explained: Data = (),
     batch: str | None = None,
 ) -> Message:
     """Only whose write of this succeeds may call the provider, and only before `until`."""
     if message.status is not Status.ACCEPTED:
         return message
-    accepted = accept(replace(message, parts=parts, points=points), now)
-    routed = Moment(now, Kind.ROUTE, data=tuple(sorted((("provider", provider), *passed_over))))
-    sending = _move(replace(accepted, timeline=(*accepted.timeline, routed)), Status.SENDING, now)
-    return _call(sending, provider, now, until, batch)
+    accepted = accept(replace(message, parts=parts, points=points, admitted=True, turn=None), now)
+    routed = _explain(accepted, (("provider", provider), *explained), now)
+    return _call(_move(routed, Status.SENDING, now), provider, now, until, batch)
 
 
 def call_next(
@@ -95,10 +90,8 @@ def call_next(
     if not _is_latest_call(message, attempt):
         return message
     noted = _note_outcome(message, attempt, outcome)
-    routed = Moment(
-        now, Kind.ROUTE, reason=outcome.reason, data=(("instead_of", message.provider or ""), ("provider", provider))
-    )
-    return _call(replace(noted, timeline=(*noted.timeline, routed)), provider, now, until)
+    instead = (("instead_of", message.provider or ""), ("provider", provider))
+    return _call(_explain(noted, instead, now, outcome.reason), provider, now, until)
 
 
 def settle(message: Message, attempt: int, outcome: Outcome, now: datetime, watch: Watch) -> Message:
@@ -129,11 +122,15 @@ def release(message: Message, attempt: int, outcome: Refused | NotSent, now: dat
     return _wait(_note_outcome(message, attempt, outcome), outcome.reason, now, until)
 
 
-def park(message: Message, reason: Reason, now: datetime, until: datetime) -> Message:
-    """Nothing can send it now: wait in the ledger, to be woken at `until`."""
+def park(
+    message: Message, reason: Reason, now: datetime, until: datetime, explained: Data = (), turn: str | None = None
+) -> Message:
+    """Nothing can send it now: wait in the ledger, to be woken at `until`, which may be its turn at a provider."""
     if message.status is not Status.ACCEPTED:
         return message
-    return _wait(accept(message, now), reason, now, until)
+    accepted = accept(message, now)
+    told = accepted if _waits_for(accepted, reason) else _explain(accepted, explained, now, reason)
+    return replace(_wait(told, reason, now, until), turn=turn)
 
 
 def lapse(message: Message, now: datetime) -> Message:
@@ -259,10 +256,9 @@ def _doubt(message: Message, reason: Reason, now: datetime) -> Message:
 def _wait(message: Message, reason: Reason, now: datetime, until: datetime) -> Message:
     moved = message if message.status is Status.ACCEPTED else _move(message, Status.ACCEPTED, now, reason)
     waits = Moment(now, Kind.WAIT, reason=reason, data=(("until", until.isoformat()),))
-    same = any(_is_same_wait(moment, reason) for moment in moved.timeline[-1:])
     return replace(
         moved,
-        timeline=moved.timeline if same else (*moved.timeline, waits),
+        timeline=moved.timeline if _waits_for(moved, reason) else (*moved.timeline, waits),
         reason=reason,
         claim=None,
         next_attempt_at=until,
@@ -271,8 +267,17 @@ def _wait(message: Message, reason: Reason, now: datetime, until: datetime) -> M
     )
 
 
-def _is_same_wait(moment: Moment, reason: Reason) -> bool:
-    return moment.kind is Kind.WAIT and moment.reason is not None and moment.reason.code is reason.code
+def _waits_for(message: Message, reason: Reason) -> bool:
+    """A message that goes on waiting for the same thing says so once."""
+    last = message.timeline[-1] if message.timeline else None
+    return bool(last and last.kind is Kind.WAIT and last.reason and last.reason.code is reason.code)
+
+
+def _explain(message: Message, explained: Data, now: datetime, reason: Reason | None = None) -> Message:
+    if not explained:
+        return message
+    why = Moment(now, Kind.ROUTE, reason=reason, data=tuple(sorted(explained)))
+    return replace(message, timeline=(*message.timeline, why))
 
 
 def _finish(message: Message, *, keep_text: bool = False) -> Message:

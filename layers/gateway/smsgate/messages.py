@@ -111,6 +111,8 @@ class Message:
     due_at: datetime | None = None  # when the reconciler must look at it next
     reported_at: str | None = None  # the provider's own time of the report that made the status, as it stood
     checks: int = 0  # how often its provider was asked for a report
+    admitted: bool = False  # counted against the limits; it is counted once, however often it is tried
+    turn: str | None = None  # the provider whose rate leaves room for it at `next_attempt_at`
     claim: Claim | None = None
     attempts: tuple[Attempt, ...] = ()
     timeline: tuple[Moment, ...] = ()
