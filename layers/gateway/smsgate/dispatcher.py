@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
@@ -84,6 +84,7 @@ class Dispatcher:
         watch: Watch,
         deadline: timedelta,
         clock: Callable[[], datetime],
+        pool: Callable[[int], Executor] = ThreadPoolExecutor,
     ) -> None:
         self._ledger = ledger
         self._accounts = accounts
@@ -95,13 +96,14 @@ class Dispatcher:
         self._watch = watch
         self._deadline = deadline
         self._clock = clock
+        self._pool = pool
         self._log = telemetry.logger()
 
     def send(self, messages: Sequence[Message], time_left: Callable[[], timedelta]) -> Result:
         """Bring every message as far as it can come now."""
         unfinished: set[str] = set()
         reused: set[Message] = set()
-        with ThreadPoolExecutor(WORKERS) as pool:
+        with self._pool(WORKERS) as pool:
             for start in range(0, len(messages), SLICE):
                 batch = messages[start : start + SLICE]
                 # Look at the clock before claiming: a claim without the time to use it would end in doubt.
