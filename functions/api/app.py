@@ -29,6 +29,7 @@ def _api() -> Api:
         known_providers=tuple(PROVIDERS),
         new_id=lambda: str(uuid4()),
         clock=parts.clock,
+        pool=parts.pool,
     )
 
 

@@ -28,6 +28,7 @@ def _reconciler() -> Reconciler:
         watch=parts.watch,
         deadline=parts.settings.provider_deadline,
         clock=parts.clock,
+        pool=parts.pool,
     )
 
 

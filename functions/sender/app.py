@@ -29,6 +29,7 @@ def _sender() -> Sender:
         watch=parts.watch,
         deadline=parts.settings.provider_deadline,
         clock=parts.clock,
+        pool=parts.pool,
     )
     return Sender(
         ledger=parts.ledger,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -74,6 +74,7 @@ class Api:
         known_providers: Sequence[str],
         new_id: Callable[[], str],
         clock: Callable[[], datetime],
+        pool: Callable[[int], Executor] = ThreadPoolExecutor,
     ) -> None:
         self._ledger = ledger
         self._accounts = accounts
@@ -83,6 +84,7 @@ class Api:
         self._known_providers = known_providers
         self._new_id = new_id
         self._clock = clock
+        self._pool = pool
         self._log = telemetry.logger()
 
     # Sending
@@ -108,7 +110,7 @@ class Api:
         # The first message stands for the request: should another content have its id, nothing else is written.
         if not self._store(first, now):
             return self._reject(_id_reused(request.request_id), Code.ID_REUSED, now)
-        with ThreadPoolExecutor(WORKERS) as pool:
+        with self._pool(WORKERS) as pool:
             stored = list(pool.map(lambda message: self._store(message, now), rest))
         if not all(stored):
             return self._reject(_id_reused(request.request_id), Code.ID_REUSED, now)
@@ -196,7 +198,7 @@ class Api:
             return _not_found("request", "no message of a request of this id is known")
         # One alone first: a password that is refused is then not tried by all workers at once.
         first = self._cancel(messages[0])
-        with ThreadPoolExecutor(WORKERS) as pool:
+        with self._pool(WORKERS) as pool:
             return _cancel_answer([first, *pool.map(self._cancel, messages[1:])])
 
     def _cancel(self, message: Message) -> _Canceled | _NotCanceled:

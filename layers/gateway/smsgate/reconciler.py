@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -64,6 +64,7 @@ class Reconciler:
         watch: Watch,
         deadline: timedelta,
         clock: Callable[[], datetime],
+        pool: Callable[[int], Executor] = ThreadPoolExecutor,
     ) -> None:
         self._ledger = ledger
         self._accounts = accounts
@@ -76,11 +77,12 @@ class Reconciler:
         self._watch = watch
         self._deadline = deadline
         self._clock = clock
+        self._pool = pool
         self._log = telemetry.logger()
 
     def handle(self, time_left: Callable[[], timedelta]) -> None:
         self._poll_replies(time_left)
-        with ThreadPoolExecutor(WORKERS) as pool:
+        with self._pool(WORKERS) as pool:
             for ids in self._due(time_left):
                 looked_at = [message for message in pool.map(self._look, ids) if message is not None]
                 self._wake(message for message in looked_at if message.status is Status.ACCEPTED)
@@ -159,7 +161,7 @@ class Reconciler:
         return provider is not None and issubclass(provider, Queries) and message.provider_ref is not None
 
     def _ask_all(
-        self, pool: ThreadPoolExecutor, messages: Sequence[Message], time_left: Callable[[], timedelta]
+        self, pool: Executor, messages: Sequence[Message], time_left: Callable[[], timedelta]
     ) -> None:
         questions: dict[str, list[_Question]] = defaultdict(list)
         for message in messages:

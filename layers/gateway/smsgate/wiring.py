@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import Executor, ThreadPoolExecutor
 from datetime import datetime
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
 class Wiring:
     clock: Callable[[], datetime] = staticmethod(utc_now)
+    pool: Callable[[int], Executor] = staticmethod(ThreadPoolExecutor)
 
     @cached_property
     def settings(self) -> Settings:
