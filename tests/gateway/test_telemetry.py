@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from types import SimpleNamespace
 from typing import Any
 from urllib.parse import quote
@@ -41,6 +42,7 @@ def _fresh(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     telemetry.logger.cache_clear()
     telemetry._counts.clear()
     telemetry._gauges.clear()
+    telemetry._durations.clear()
     yield
     root = logging.getLogger()
     for handler in [handler for handler in root.handlers if isinstance(handler, telemetry._Stdout)]:
@@ -339,6 +341,22 @@ class TestMetrics:
             {"service": "sender", "provider": "smsgo", "DispatchAccepted": 1, "Credit": 16.5},
         ]
 
+    def test_every_duration_is_told_a_hundred_to_a_line(self, capfd: pytest.CaptureFixture[str]) -> None:
+        for number in range(250):
+            telemetry.took("SubmitTime", timedelta(milliseconds=number), provider="twsms")
+        telemetry.count("DispatchAccepted", provider="twsms")
+
+        telemetry.flush()
+
+        said = lines(capfd)
+        for line in said:
+            check_embedded(line)
+            units = {each["Name"]: each["Unit"] for each in line["_aws"]["CloudWatchMetrics"][0]["Metrics"]}
+            assert units["SubmitTime"] == "Seconds"
+        assert [len(line["SubmitTime"]) for line in said] == [100, 100, 50]
+        assert sorted(sum((line["SubmitTime"] for line in said), [])) == [number / 1000 for number in range(250)]
+        assert [line.get("DispatchAccepted") for line in said] == [1, None, None]
+
     def test_dimensions_and_units_are_named(self, capfd: pytest.CaptureFixture[str]) -> None:
         telemetry.count("CreditsRan", provider="twsms")
         telemetry.gauge("Credit", 1, provider="twsms")
@@ -507,5 +525,8 @@ def check_embedded(line: dict[str, Any]) -> None:
         assert 1 <= len(directive["Metrics"]) <= 100
         for metric in directive["Metrics"]:
             assert set(metric) == {"Name", "Unit"}
-            assert metric["Unit"] in {"Count", "None"}
-            assert isinstance(line[metric["Name"]], int | float)
+            assert metric["Unit"] in {"Count", "None", "Seconds"}
+            values = line[metric["Name"]]
+            values = values if isinstance(values, list) else [values]
+            assert 1 <= len(values) <= 100
+            assert all(isinstance(value, int | float) for value in values)

@@ -19,8 +19,8 @@ import re
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
+from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime, timedelta
 from pathlib import PurePath
 from traceback import extract_tb
 from typing import Any, TypeVar
@@ -28,7 +28,7 @@ from typing import Any, TypeVar
 from smsgate.masking import conceal, forget_texts, masked, shown, withhold
 from smsgate.settings import Settings
 
-__all__ = ["InvocationFailed", "conceal", "count", "flush", "flushed", "gauge", "logger", "withhold"]
+__all__ = ["InvocationFailed", "conceal", "count", "flush", "flushed", "gauge", "logger", "took", "withhold"]
 
 Answer = TypeVar("Answer")
 
@@ -199,10 +199,15 @@ def _write(line: str) -> None:
 _NAME = re.compile(r"[A-Z][A-Za-z0-9]{0,60}")  # Not the name of a dimension, which begins small.
 _PROVIDER = re.compile(r"[a-z][a-z0-9_]{0,30}")
 _METRICS_PER_LINE = 100  # CloudWatch's limit for one directive.
+_VALUES_PER_METRIC = 100  # And for the values of one metric in a line.
+
+_Value = float | list[float]
+_Told = tuple[str, str, str, _Value]  # provider, name, unit, value
 
 _lock = threading.Lock()
 _counts: dict[tuple[str, str], float] = {}
 _gauges: dict[tuple[str, str], float] = {}
+_durations: dict[tuple[str, str], list[float]] = {}
 
 
 def count(name: str, value: float = 1, *, provider: str = "") -> None:
@@ -218,18 +223,33 @@ def gauge(name: str, value: float, *, provider: str = "") -> None:
         _gauges[_key(name, provider)] = value
 
 
-def flush() -> None:
-    """Writes what was counted, in CloudWatch's embedded metric format, one line per provider."""
+def took(name: str, duration: timedelta, *, provider: str = "") -> None:
+    """One duration of many: every one is told, so that percentiles can be asked for."""
     with _lock:
-        told = [(*key, "Count", value) for key, value in _counts.items()]
+        _durations.setdefault(_key(name, provider), []).append(round(duration.total_seconds(), 3))
+
+
+def flush() -> None:
+    """Writes what was counted, in CloudWatch's embedded metric format: a line per provider, more for many durations."""
+    with _lock:
+        told: list[_Told] = [(*key, "Count", value) for key, value in _counts.items()]
         told += [(*key, "None", value) for key, value in _gauges.items()]
+        durations = dict(_durations)
         _counts.clear()
         _gauges.clear()
+        _durations.clear()
+    lines = [told]
+    for (provider, name), values in durations.items():
+        for line, start in enumerate(range(0, len(values), _VALUES_PER_METRIC)):
+            if line == len(lines):
+                lines.append([])
+            lines[line].append((provider, name, "Seconds", values[start : start + _VALUES_PER_METRIC]))
     settings = Settings()
-    for provider in dict.fromkeys(of for of, *_ in told):
-        metrics = [(name, unit, value) for of, name, unit, value in told if of == provider]
-        for start in range(0, len(metrics), _METRICS_PER_LINE):
-            _write(json.dumps(_embedded(settings, provider, metrics[start : start + _METRICS_PER_LINE])))
+    for each in lines:
+        for provider in dict.fromkeys(of for of, *_ in each):
+            metrics = [(name, unit, value) for of, name, unit, value in each if of == provider]
+            for start in range(0, len(metrics), _METRICS_PER_LINE):
+                _write(json.dumps(_embedded(settings, provider, metrics[start : start + _METRICS_PER_LINE])))
 
 
 def _key(name: str, provider: str) -> tuple[str, str]:
@@ -240,7 +260,7 @@ def _key(name: str, provider: str) -> tuple[str, str]:
     )
 
 
-def _embedded(settings: Settings, provider: str, metrics: list[tuple[str, str, float]]) -> dict[str, object]:
+def _embedded(settings: Settings, provider: str, metrics: Sequence[tuple[str, str, _Value]]) -> dict[str, object]:
     dimensions = {"service": settings.service, **({"provider": provider} if provider else {})}
     directive = {
         "Namespace": settings.metrics_namespace,
