@@ -15,11 +15,12 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from hashlib import sha256
-from typing import Any, NamedTuple, NoReturn, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from smsgate import numbers
 from smsgate import text as texts
 from smsgate.messages import Form, Lane, Message, OnDoubt, TooLong
+from smsgate.strict_json import NotJson, did_you_mean, kind, needs, parse, repeatable
 
 # What the contract leaves open is bounded here, far above what any provider takes: what a provider cannot carry is for
 # routing to say; these only keep one request from filling the memory of a function or an item of the table.
@@ -150,9 +151,9 @@ def decode(body: str | bytes) -> object:
         if not isinstance(payload, dict):
             return payload
         if "detail-type" in payload:
-            raise _NotJson("is an EventBridge event; give its detail alone, by an input path of the rule")
+            raise NotJson("is an EventBridge event; give its detail alone, by an input path of the rule")
         return _parse(_enveloped(payload)) if _is_envelope(payload) else payload
-    except _NotJson as error:
+    except NotJson as error:
         return Unreadable(Problem(BODY, str(error)))
 
 
@@ -169,7 +170,7 @@ def check(
         raise InvalidRequest(fallback_id, (payload.problem,))
     if not isinstance(payload, dict):
         encoded_twice = ", encoded as JSON once" if isinstance(payload, str) else ""
-        problem = f"is {_kind(payload)}; a send request is one JSON object{encoded_twice}"
+        problem = f"is {kind(payload)}; a send request is one JSON object{encoded_twice}"
         raise InvalidRequest(fallback_id, (Problem(BODY, problem),))
     checker = _Checker(payload, accepted_at, known_providers)
     checked = checker.check()
@@ -185,56 +186,8 @@ def check(
 # Decoding
 
 
-class _NotJson(ValueError):
-    """Says in its text what stands in the way."""
-
-
 def _parse(body: str | bytes) -> object:
-    if len(body) > BODY_BYTES or (isinstance(body, str) and len(body.encode(errors="surrogatepass")) > BODY_BYTES):
-        raise _NotJson(f"is larger than {BODY_BYTES} bytes; send fewer recipients in each request")
-    try:
-        said = body.decode() if isinstance(body, bytes) else body
-        return json.loads(
-            said.removeprefix("\ufeff"),
-            object_pairs_hook=_object,
-            parse_constant=_refuse_constant,
-            parse_float=_float,
-        )
-    except _NotJson:
-        raise
-    except UnicodeDecodeError:
-        raise _NotJson("is not UTF-8; send JSON in UTF-8") from None
-    except json.JSONDecodeError as error:
-        # Its own message, without the excerpt: the text of a message might be in that.
-        raise _NotJson(
-            f"is not JSON: {error.msg.removesuffix(' at')} (line {error.lineno}, column {error.colno})"
-        ) from None
-    except ValueError:
-        raise _NotJson("holds a number of too many digits") from None  # Python reads integers of up to 4,300
-    except RecursionError:
-        raise _NotJson("is nested too deeply") from None
-
-
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    read = dict(pairs)
-    if len(read) != len(pairs):
-        seen: set[str] = set()
-        for name, _ in pairs:
-            if name in seen:
-                raise _NotJson(f"names `{_shown(name)}` twice in one object; which of them counts cannot be known")
-            seen.add(name)
-    return read
-
-
-def _refuse_constant(name: str) -> NoReturn:
-    raise _NotJson(f"holds {name}, which is not JSON")
-
-
-def _float(digits: str) -> float:
-    number = float(digits)
-    if number in (float("inf"), float("-inf")):
-        raise _NotJson("holds a number that is too large")
-    return number
+    return parse(body, BODY_BYTES, "send fewer recipients in each request")
 
 
 def _is_envelope(payload: Mapping[str, object]) -> bool:
@@ -245,9 +198,9 @@ def _is_envelope(payload: Mapping[str, object]) -> bool:
 def _enveloped(envelope: Mapping[str, object]) -> str:
     said = envelope.get("Message")
     if envelope["Type"] != "Notification":
-        raise _NotJson("is a message of SNS about a subscription, not a send request")
+        raise NotJson("is a message of SNS about a subscription, not a send request")
     if not isinstance(said, str):
-        raise _NotJson("is an SNS envelope whose Message is not a string")
+        raise NotJson("is an SNS envelope whose Message is not a string")
     return said
 
 
@@ -340,8 +293,8 @@ class _Checker:
             if name in known:
                 continue
             # Finding what was meant takes time, which somebody with ten thousand made-up fields shall not have.
-            meant = _meant(name, known) if self.problems < PROBLEMS_LISTED else ""
-            self._problem(f"{path}{_shown(name)}", f"unknown field `{_shown(name)}`{meant}")
+            meant = did_you_mean(name, known) if self.problems < PROBLEMS_LISTED else ""
+            self._problem(f"{path}{repeatable(name)}", f"unknown field `{repeatable(name)}`{meant}")
 
     def _text_field(
         self,
@@ -356,7 +309,7 @@ class _Checker:
             return None
         value = fields[name]
         if not isinstance(value, str):
-            self._problem(f"{path}{name}", f"is {_kind(value)}; {_needs('a string', value)}")
+            self._problem(f"{path}{name}", f"is {kind(value)}; {needs('a string', value)}")
             return None
         try:
             return checked(value)
@@ -376,7 +329,7 @@ class _Checker:
             return [_Recipient(number, common or "", send_at, None)] if number else []
         if not isinstance(to, list):
             remedy = "put it into a list" if isinstance(to, dict) else "give a number as a string, or a list of them"
-            self._problem("to", f"is {_kind(to)}; {remedy}")
+            self._problem("to", f"is {kind(to)}; {remedy}")
             return []
         if not 1 <= len(to) <= RECIPIENTS:
             self._problem(
@@ -406,7 +359,7 @@ class _Checker:
             number = self._number(entry, path)
             return _Recipient(number, common or "", send_at, None) if number else None
         if not isinstance(entry, dict):
-            self._problem(path, f"is {_kind(entry)}; give a number as a string, or an object with the field `number`")
+            self._problem(path, f"is {kind(entry)}; give a number as a string, or an object with the field `number`")
             return None
         own = f"{path}."
         number = self._number(entry["number"], f"{own}number") if "number" in entry else None
@@ -420,7 +373,7 @@ class _Checker:
 
     def _number(self, value: object, path: str) -> str | None:
         if not isinstance(value, str):
-            self._problem(path, f"is {_kind(value)}; {_needs('a string', value)}: {numbers.HOW_TO_WRITE}")
+            self._problem(path, f"is {kind(value)}; {needs('a string', value)}: {numbers.HOW_TO_WRITE}")
             return None
         try:
             return numbers.e164(value)
@@ -433,7 +386,7 @@ class _Checker:
             return None
         value = fields["send_at"]
         if not isinstance(value, str):
-            self._problem(path, f"is {_kind(value)}; {_needs('a string', value)}: {_HOW_TO_WRITE_A_TIME}")
+            self._problem(path, f"is {kind(value)}; {needs('a string', value)}: {_HOW_TO_WRITE_A_TIME}")
             return None
         try:
             at = _checked_time(value)
@@ -451,7 +404,7 @@ class _Checker:
             return None
         value, most = self._payload["valid_for"], int(HORIZON.total_seconds())
         if not isinstance(value, int) or isinstance(value, bool):
-            self._problem("valid_for", f"is {_kind(value)}; {_needs('a whole number of seconds', value)}")
+            self._problem("valid_for", f"is {kind(value)}; {needs('a whole number of seconds', value)}")
             return None
         if not 1 <= value <= most:
             self._problem("valid_for", f"is out of range; give 1 to {most} seconds")
@@ -468,7 +421,7 @@ class _Checker:
             return ()
         value = self._payload["providers"]
         if not isinstance(value, list):
-            self._problem("providers", f"is {_kind(value)}; {_needs('a list of provider keys', value)}")
+            self._problem("providers", f"is {kind(value)}; {needs('a list of provider keys', value)}")
             return ()
         if not value:
             self._problem("providers", "is an empty list; leave it out to let the routing document decide")
@@ -476,14 +429,14 @@ class _Checker:
         for position, key in enumerate(value):
             path = f"providers[{position}]"
             if not isinstance(key, str):
-                self._problem(path, f"is {_kind(key)}; {_needs('a provider key', key)}")
+                self._problem(path, f"is {kind(key)}; {needs('a provider key', key)}")
             elif key in chosen:
                 self._problem(path, f"names {key} a second time; name each provider once")
             elif key in self._known_providers:
                 chosen.append(key)
             else:
                 known = ", ".join(sorted(self._known_providers))
-                meant = _meant(key, self._known_providers) if self.problems < PROBLEMS_LISTED else ""
+                meant = did_you_mean(key, self._known_providers) if self.problems < PROBLEMS_LISTED else ""
                 self._problem(path, f"is not a provider of this gateway{meant or f'; choose among {known}'}")
         return tuple(chosen)
 
@@ -492,7 +445,7 @@ class _Checker:
         if isinstance(value, bool):
             return REPLY_DAYS if value else None
         if not isinstance(value, dict):
-            self._problem("replies", f'is {_kind(value)}; give true, or {{"days": 1}} to {{"days": {MOST_REPLY_DAYS}}}')
+            self._problem("replies", f'is {kind(value)}; give true, or {{"days": 1}} to {{"days": {MOST_REPLY_DAYS}}}')
             return None
         self._refuse_unknown(value, ("days",), "replies.")
         if "days" not in value:
@@ -500,7 +453,7 @@ class _Checker:
             return None
         days = value["days"]
         if not isinstance(days, int) or isinstance(days, bool):
-            self._problem("replies.days", f"is {_kind(days)}; {_needs('a whole number of days', days)}")
+            self._problem("replies.days", f"is {kind(days)}; {needs('a whole number of days', days)}")
             return None
         if not 1 <= days <= MOST_REPLY_DAYS:
             self._problem("replies.days", f"is out of range; give 1 to {MOST_REPLY_DAYS}")
@@ -522,20 +475,20 @@ class _Checker:
         if isinstance(value, str) and value in {word.value for word in words}:
             return words(value)
         known = ", ".join(word.value for word in words)
-        said = "is none of the words it may be" if isinstance(value, str) else f"is {_kind(value)}"
+        said = "is none of the words it may be" if isinstance(value, str) else f"is {kind(value)}"
         self._problem(name, f"{said}; choose among {known}")
         return default
 
     def _context(self) -> tuple[tuple[str, str], ...]:
         value = self._payload.get("context", {})
         if not isinstance(value, dict):
-            self._problem("context", f"is {_kind(value)}; {_needs('an object of strings', value)}")
+            self._problem("context", f"is {kind(value)}; {needs('an object of strings', value)}")
             return ()
         if len(value) > CONTEXT_PAIRS:
             self._problem("context", f"holds {len(value)} pairs; {CONTEXT_PAIRS} are the most")
             return ()
         for key, said in value.items():
-            path = f"context.{_shown(key)}"
+            path = f"context.{repeatable(key)}"
             try:
                 _checked_line(key, CONTEXT_KEY_CHARACTERS)
                 if not key:
@@ -543,7 +496,7 @@ class _Checker:
             except ValueError as error:
                 self._problem(path, f"has a key that {error}")
             if not isinstance(said, str):
-                self._problem(path, f"is {_kind(said)}; {_needs('a string', said)}")
+                self._problem(path, f"is {kind(said)}; {needs('a string', said)}")
             elif len(said) > CONTEXT_VALUE_CHARACTERS:
                 self._problem(path, f"is longer than {CONTEXT_VALUE_CHARACTERS} characters; shorten it")
             elif found := texts.forbidden(said):
@@ -553,7 +506,7 @@ class _Checker:
     def _private(self) -> bool:
         value = self._payload.get("private", False)
         if not isinstance(value, bool):
-            self._problem("private", f"is {_kind(value)}; {_needs('true or false', value)}")
+            self._problem("private", f"is {kind(value)}; {needs('true or false', value)}")
             return False
         return value
 
@@ -632,43 +585,9 @@ def _checked_time(value: str) -> datetime:
 # Saying what is wrong
 
 
-def _kind(value: object) -> str:
-    if value is None:
-        return "null"
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    kinds = {str: "a string", int: "a number", float: "a number", list: "a list", dict: "an object"}
-    return kinds.get(type(value), "no JSON value")
-
-
-def _needs(what: str, value: object) -> str:
-    return f"leave the field out or give {what}" if value is None else f"give {what}"
-
-
 def _listed_characters(found: tuple[str, ...]) -> str:
     shown = ", ".join(found[:5])
     return f"{shown} and other control characters" if len(found) > 5 else f"the control character {shown}"
-
-
-def _shown(name: str) -> str:
-    """A name out of the request, fit to be repeated: one short line in which no telephone number can be read."""
-    line = "".join(char if char.isprintable() else "?" for char in name[:40])
-    if sum(char.isnumeric() for char in line) > 6:
-        line = "".join("*" if char.isnumeric() else char for char in line)
-    return line if len(name) <= 40 else f"{line}…"
-
-
-def _meant(name: str, known: Collection[str]) -> str:
-    """The known name that was probably meant, as the end of a sentence; empty where there is none."""
-    import difflib
-
-    plain = {_plain(one): one for one in sorted(known)}
-    close = difflib.get_close_matches(_plain(name[:40]), plain, n=1, cutoff=0.6)
-    return f"; did you mean `{plain[close[0]]}`?" if close else ""
-
-
-def _plain(name: str) -> str:
-    return name.casefold().replace("_", "").replace("-", "")
 
 
 # From what was checked to messages
