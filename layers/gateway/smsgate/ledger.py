@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-from collections.abc import Callable, Iterator, Mapping
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -34,6 +35,14 @@ Step = Callable[[Message], Message]
 
 _TRIES = 50
 """Lost races before a change is given up: each is lost to somebody's progress, so even ten workers end long before."""
+
+_KEYS_PER_CALL = 100
+"""What BatchGetItem takes at once."""
+
+_PAUSES = (0.0, 0.05, 0.1, 0.2, 0.4)
+"""Before each asking for the keys that a throttled table left unprocessed."""
+
+_SUPPRESSED = "suppressed#"
 
 
 class Contended(Exception):
@@ -248,6 +257,27 @@ class Ledger:
             }
         )
 
+    # The stop list
+
+    def suppression(self, number: str) -> Plain | None:
+        return self._get(_suppression_key(number))
+
+    def set_suppression(
+        self, number: str, state: Mapping[str, Any], seen: int, forgotten_from: datetime | None
+    ) -> bool:
+        """Replace what is known of a number, if nobody changed it since version `seen`; kept for good, or for a while.
+
+        Whoever wants no messages is not forgotten with the messages: only an entry that was lifted ends.
+        """
+        expires = self._expires(forgotten_from) if forgotten_from else None
+        return self._replace(_suppression_key(number), {**state, "expires": expires}, seen)
+
+    def suppressed(self, numbers: Iterable[str]) -> set[str]:
+        """Which of the numbers are on the stop list, as of now."""
+        keys = [_suppression_key(number) for number in sorted(set(numbers))]
+        found = self._get_many(keys, "pk, active")
+        return {str(plain["pk"]).removeprefix(_SUPPRESSED) for plain in found if plain["active"]}
+
     # Providers
 
     def provider_state(self, provider: str, aspect: str) -> Plain | None:
@@ -255,15 +285,18 @@ class Ledger:
 
     def set_provider_state(self, provider: str, aspect: str, state: Mapping[str, Any], seen: int) -> bool:
         """Replace one aspect of a provider's state if nobody changed it since version `seen` (0: there was none)."""
+        return self._replace({"pk": f"provider#{provider}", "sk": aspect}, state, seen)
+
+    # The table
+
+    def _replace(self, key: Plain, state: Mapping[str, Any], seen: int) -> bool:
         token = self._token()
-        plain = {"pk": f"provider#{provider}", "sk": aspect, **state, "version": seen + 1, "stamp": token}
+        plain = {**key, **state, "version": seen + 1, "stamp": token}
         if seen:
             before = self._put(plain, "version = :seen", {":seen": seen})
         else:
             before = self._put(plain, "attribute_not_exists(pk)", {})
         return before is None or before.get("stamp") == token
-
-    # The table
 
     def _expires(self, now: datetime) -> int:
         return int((now + self._retention).timestamp())
@@ -276,6 +309,27 @@ class Ledger:
     def _get(self, key: Plain) -> Plain | None:
         answer = self._client.get_item(TableName=self._table, Key=to_wire(key), ConsistentRead=True)
         return from_wire(answer["Item"]) if "Item" in answer else None
+
+    def _get_many(self, keys: Sequence[Plain], attributes: str) -> list[Plain]:
+        """Those of the keys that are there, in any order. Raises Contended where the table does not get to all."""
+        found: list[Plain] = []
+        for start in range(0, len(keys), _KEYS_PER_CALL):
+            asked: Any = [to_wire(key) for key in keys[start : start + _KEYS_PER_CALL]]
+            for pause in _PAUSES:
+                time.sleep(pause)
+                answer = self._client.batch_get_item(
+                    RequestItems={
+                        self._table: {"Keys": asked, "ConsistentRead": True, "ProjectionExpression": attributes}
+                    }
+                )
+                found += [from_wire(item) for item in answer["Responses"].get(self._table, ())]
+                left: Any = answer.get("UnprocessedKeys", {})
+                if self._table not in left:
+                    break
+                asked = left[self._table]["Keys"]
+            else:
+                raise Contended("keys left unprocessed")
+        return found
 
     def _put(self, plain: Plain, condition: str, values: Mapping[str, Any]) -> Plain | None:
         """None where it was written; else the item that stood in the way."""
@@ -361,6 +415,10 @@ def due_shards() -> range:
 def _message_key(message_id: str) -> Plain:
     hashed, position = split_message_id(message_id)
     return {"pk": hashed, "sk": f"m#{position}"}
+
+
+def _suppression_key(number: str) -> Plain:
+    return {"pk": f"{_SUPPRESSED}{number}", "sk": "suppression"}
 
 
 def _reference_key(provider: str, provider_ref: str, to: str) -> Plain:
