@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from mypy_boto3_ses import SESClient
     from mypy_boto3_sns import SNSClient
     from mypy_boto3_sqs import SQSClient
+    from mypy_boto3_ssm import SSMClient
 
 # botocore's own default waits 60 s five times: one stalled write would outlive the Lambda.
 _CONNECT_SECONDS = 1
@@ -61,6 +62,10 @@ def events() -> EventBridgeClient:
 
 def secretsmanager() -> SecretsManagerClient:
     return _client("secretsmanager")  # type: ignore[no-any-return]
+
+
+def ssm() -> SSMClient:
+    return _client("ssm")  # type: ignore[no-any-return]
 
 
 def s3() -> S3Client:

@@ -19,10 +19,12 @@ from smsgate.lifecycle import Watch
 from smsgate.lines import Lines
 from smsgate.messages import Lane
 from smsgate.providers import PROVIDERS, find
+from smsgate.routebook import Routebook
 from smsgate.routing import Rules
 from smsgate.secrets import Secrets
 from smsgate.sessions import Sessions
 from smsgate.settings import Settings
+from smsgate.suppression import Suppressions
 from smsgate.suspension import Suspensions
 
 if TYPE_CHECKING:
@@ -61,16 +63,20 @@ class Wiring:
         return Suspensions(self.ledger, self.clock)
 
     @cached_property
+    def suppressions(self) -> Suppressions:
+        return Suppressions(self.ledger, self.clock)
+
+    @cached_property
     def watch(self) -> Watch:
         return Watch(self.settings.check_schedule, self.settings.watch)
 
     @cached_property
     def evidence(self) -> Evidence:
-        return Evidence(self.ledger, self.watch, self.clock)
+        return Evidence(self.ledger, self.suppressions, self.watch, self.clock)
 
     @cached_property
     def conversation(self) -> Conversation:
-        return Conversation(self.ledger, self.clock)
+        return Conversation(self.ledger, self.suppressions, self.clock)
 
     @cached_property
     def intake(self) -> Intake:
@@ -81,6 +87,10 @@ class Wiring:
     def rules(self) -> Rules:
         settings = self.settings
         return Rules(settings.enabled_providers, settings.allowed_countries, settings.max_parts)
+
+    @cached_property
+    def routebook(self) -> Routebook:
+        return Routebook(aws.ssm(), self.settings.secret_prefix, sorted(PROVIDERS), self.clock)
 
     @cached_property
     def queues(self) -> dict[Lane, str]:
