@@ -138,7 +138,10 @@ class Dispatcher:
         found = {}
         for key in sorted(wanted):
             try:
-                obstacle = self._suspensions.obstacle(key, self._accounts.open(key).version)
+                version = self._accounts.open(key).version
+                obstacle = self._suspensions.obstacle(key, version)
+                if obstacle is not None and obstacle.trial and self._suspensions.take_trial(key, version):
+                    obstacle = None
             except SecretUnreadable as error:
                 self._log.error("provider secret unreadable", extra={"provider": key, "problem": str(error)})
                 telemetry.count("SecretUnreadable", provider=key)

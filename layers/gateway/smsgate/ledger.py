@@ -287,6 +287,35 @@ class Ledger:
         """Replace one aspect of a provider's state if nobody changed it since version `seen` (0: there was none)."""
         return self._replace({"pk": f"provider#{provider}", "sk": aspect}, state, seen)
 
+    def count_failure(self, provider: str, now: datetime, since: datetime | None) -> int:
+        """One more failure in a row: how many they are now. A row begins anew unless its last is from after `since`."""
+        key = {"pk": f"provider#{provider}", "sk": "failures"}
+        if since is not None:
+            try:
+                counted = self._update(
+                    key,
+                    "SET in_a_row = in_a_row + :one, last_at = :now",
+                    {":one": 1, ":now": stamp(now), ":since": stamp(since)},
+                    "last_at >= :since",
+                )
+                return int(counted["in_a_row"])
+            except self._client.exceptions.ConditionalCheckFailedException:
+                pass  # There is no row, or it has ended.
+        self._update(key, "SET in_a_row = :one, last_at = :now", {":one": 1, ":now": stamp(now)})
+        return 1
+
+    def forget_failures(self, provider: str) -> None:
+        self._update({"pk": f"provider#{provider}", "sk": "failures"}, "SET in_a_row = :none", {":none": 0})
+
+    def count_reports(self, provider: str, window: str, *, sent: int, late: int, until: datetime) -> tuple[int, int]:
+        """Messages a provider took in a window of time, and those of them without a report: how many they are now."""
+        counted = self._update(
+            {"pk": f"provider#{provider}", "sk": f"reports#{window}"},
+            "ADD sent :sent, late :late SET expires = :expires",
+            {":sent": sent, ":late": late, ":expires": int(until.timestamp())},
+        )
+        return int(counted["sent"]), int(counted["late"])
+
     # The table
 
     def _replace(self, key: Plain, state: Mapping[str, Any], seen: int) -> bool:
@@ -348,13 +377,15 @@ class Ledger:
             return from_wire(item) if item else self._get({"pk": plain["pk"], "sk": plain["sk"]}) or plain
         return None
 
-    def _update(self, key: Plain, expression: str, values: Mapping[str, Any]) -> Plain:
+    def _update(self, key: Plain, expression: str, values: Mapping[str, Any], condition: str | None = None) -> Plain:
+        optional: dict[str, Any] = {"ConditionExpression": condition} if condition else {}
         answer = self._client.update_item(
             TableName=self._table,
             Key=to_wire(key),
             UpdateExpression=expression,
             ExpressionAttributeValues=to_wire(values),
             ReturnValues="ALL_NEW",
+            **optional,
         )
         return from_wire(answer["Attributes"])
 
