@@ -31,6 +31,7 @@ from smsgate.routing import Rules
 from smsgate.secrets import Callbacks, Secret, Secrets, SecretUnreadable
 from smsgate.sender import Sender
 from smsgate.sessions import Sessions
+from smsgate.suppression import Suppressions
 from smsgate.suspension import Suspensions
 from smsgate.wire import Acknowledgement, Callback
 from tests.gateway.examples import NOON, WATCH
@@ -123,8 +124,12 @@ class House:
         return Suspensions(self.ledger, self.clock)
 
     @property
+    def suppressions(self) -> Suppressions:
+        return Suppressions(self.ledger, self.clock)
+
+    @property
     def evidence(self) -> Evidence:
-        return Evidence(self.ledger, WATCH, self.clock)
+        return Evidence(self.ledger, self.suppressions, WATCH, self.clock)
 
     def accounts(self) -> Accounts:
         lines = Lines(lambda: self.wire.exchange, Sessions(self.ledger, self.deadline, self.clock))
@@ -158,7 +163,7 @@ class House:
         return Replies(intake=self.intake(), conversation=self.conversation())
 
     def conversation(self) -> Conversation:
-        return Conversation(self.ledger, self.clock)
+        return Conversation(self.ledger, self.suppressions, self.clock)
 
     def intake(self) -> Intake:
         return Intake(ledger=self.ledger, secrets=cast(Secrets, self.vault), find=self.offers.get, clock=self.clock)

@@ -849,6 +849,7 @@ def test_every_cause_of_section_7_3_is_the_reason(said: str, status: Status, cau
     report = report_of(smsdstatus=said, smsderrorcode=cause)
 
     assert (report.status, report.reason) == (status, Reason(reason, f"{said}/{cause}"))
+    assert report.unwanted == (cause == "307")
 
 
 @pytest.mark.parametrize("cause", [cause for cause, _ in CAUSES])
@@ -856,6 +857,7 @@ def test_delivered_and_why_it_was_not_is_neither(cause: str) -> None:
     report = report_of(smsdstatus="22", smsderrorcode=cause)
 
     assert (report.status, report.reason) == (None, Reason(Code.UNKNOWN, f"22/{cause}"))
+    assert not report.unwanted
 
 
 def test_a_cause_that_is_not_in_the_list_is_unknown_and_kept() -> None:

@@ -1090,6 +1090,7 @@ def test_every_status_of_table_2_is_understood_when_asked_for(said: str, status:
             provider_code=said,
             provider_ref="1504280910499665",
             to="+886988123456",
+            unwanted=said == "BLOCK",
         )
 
 
@@ -1099,6 +1100,7 @@ def test_every_status_of_table_2_is_understood_in_a_receipt(said: str, status: S
 
     assert (report.status, report.reason.code if report.reason else None) == (status, code)
     assert report.provider_code == said
+    assert report.unwanted == (said == "BLOCK")
 
 
 @pytest.mark.parametrize(

@@ -614,6 +614,7 @@ def test_every_status_of_section_8_is_understood_when_asked_for(
         provider_time="20180520183042",
         provider_ref="222160591",
         to="+886911222333",
+        unwanted=status_text == "REJMOBIL",
     )
 
 

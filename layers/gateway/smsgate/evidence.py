@@ -6,22 +6,26 @@ from collections.abc import Callable
 from datetime import datetime
 
 from smsgate import lifecycle
-from smsgate.callback_urls import named
-from smsgate.ledger import Ledger, message_id_of
+from smsgate.addressed import addressed
+from smsgate.ledger import Ledger
 from smsgate.lifecycle import Watch
 from smsgate.messages import Message, Report
 from smsgate.providers.base import Provider, ReadsReceipts
-
-_LOOKED_AT = 25
+from smsgate.suppression import Suppressions
 
 
 class Evidence:
-    def __init__(self, ledger: Ledger, watch: Watch, clock: Callable[[], datetime]) -> None:
+    def __init__(self, ledger: Ledger, suppressions: Suppressions, watch: Watch, clock: Callable[[], datetime]) -> None:
         self._ledger = ledger
+        self._suppressions = suppressions
         self._watch = watch
         self._clock = clock
 
-    def apply(self, message: Message, report: Report) -> Message:
+    def apply(self, message: Message, report: Report, provider: str | None = None) -> Message:
+        """`provider`: who reports, where it may be another than the one that has the message now."""
+        if report.unwanted and self._is_news(message, report):
+            # Before the report is noted: should this worker be lost in between, it is told again and done again.
+            self._suppressions.refused(provider or message.provider or "", message, report.provider_code)
         return self._ledger.change_from(message, lambda m: lifecycle.report(m, report, self._clock(), self._watch))
 
     def receive(self, provider: str, report: Report, callback_key: str) -> bool:
@@ -29,10 +33,11 @@ class Evidence:
 
         The tokens are the same for all providers, so one of them could name a message that another one carries.
         """
-        message = self._named(report) or self._referenced(provider, report, callback_key)
+        message = addressed(self._ledger, report.message_id or "", report.to)
+        message = message or self._referenced(provider, report, callback_key)
         if message is None or all(attempt.provider != provider for attempt in message.attempts):
             return False
-        self.apply(message, report)
+        self.apply(message, report, provider)
         return True
 
     def link(self, message: Message, provider: type[Provider], provider_ref: str) -> Message:
@@ -47,23 +52,13 @@ class Evidence:
                 continue  # It was counted and marked when it came.
             for report in reports:
                 if report.provider_ref == provider_ref and report.to == message.to:
-                    message = self.apply(message, report)
+                    message = self.apply(message, report, provider.key)
         return message
 
-    def _named(self, report: Report) -> Message | None:
-        """The message whose own URL was called, or another that travelled in the same call: one URL leads to all."""
-        message_id, is_of_many = named(report.message_id or "")
-        first = self._ledger.get(message_id)
-        if first is None or report.to == first.to:
-            return first
-        if report.to is None:
-            return None if is_of_many else first
-        together = {attempt.batch for attempt in first.attempts} - {None}
-        for key in self._ledger.to_recipient(report.to, _LOOKED_AT).items:
-            message = self._ledger.get(message_id_of(key))
-            if message is not None and together & {attempt.batch for attempt in message.attempts}:
-                return message
-        return None
+    def _is_news(self, message: Message, report: Report) -> bool:
+        """Of this message's number, and not heard before."""
+        told = lifecycle.report(message, report, self._clock(), self._watch)
+        return report.to in (None, message.to) and told is not message
 
     def _referenced(self, provider: str, report: Report, callback_key: str) -> Message | None:
         if report.provider_ref is None or report.to is None:

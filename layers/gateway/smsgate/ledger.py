@@ -233,15 +233,17 @@ class Ledger:
 
     # Replies
 
+    def has_reply(self, reply: Reply) -> bool:
+        return self._get(_reply_key(reply)) is not None
+
     def keep_reply(
         self, reply: Reply, message_id: str | None, request_id: str | None, match: str, now: datetime
     ) -> bool:
         """Store a reply once, however often it comes; False where it was here."""
         return self._create(
             {
-                "pk": f"reply#{reply.provider}#{reply.key}",
-                "sk": "reply",
-                "reply_id": f"{reply.provider}-{_digest(reply.key)}",
+                **_reply_key(reply),
+                "reply_id": reply_id_of(reply),
                 "provider": reply.provider,
                 "from": reply.sender,
                 "text": reply.text,
@@ -439,6 +441,10 @@ def message_id_of(key: Mapping[str, Any]) -> str:
     return f"{key['pk']}-{str(key['sk']).removeprefix('m#')}"
 
 
+def reply_id_of(reply: Reply) -> str:
+    return f"{reply.provider}-{_digest(reply.key)}"
+
+
 def due_shards() -> range:
     return range(DUE_SHARDS)
 
@@ -446,6 +452,10 @@ def due_shards() -> range:
 def _message_key(message_id: str) -> Plain:
     hashed, position = split_message_id(message_id)
     return {"pk": hashed, "sk": f"m#{position}"}
+
+
+def _reply_key(reply: Reply) -> Plain:
+    return {"pk": f"reply#{reply.provider}#{reply.key}", "sk": "reply"}
 
 
 def _suppression_key(number: str) -> Plain:

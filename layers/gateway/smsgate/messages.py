@@ -143,6 +143,7 @@ class Report:
     to: str | None = field(default=None, repr=False)  # E.164
     message_id: str | None = None  # where the callback's path or subject named it
     points: Decimal | None = None
+    unwanted: bool = False  # the person wants no such messages, or a register says so for them
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,7 +35,7 @@ class Receipts:
             self._intake.not_understood(provider_key, key, error)
             return
         for reply in replies:
-            self._conversation.receive(reply)
+            self._conversation.receive(reply, callback.path)
         unmatched = sum(not self._apply(provider_key, report, key) for report in reports)
         if unmatched:
             self._intake.unmatched(provider_key, key, unmatched, len(reports))

@@ -26,4 +26,4 @@ class Replies:
             self._intake.not_understood(provider_key, key, error)
             return
         for reply in replies:
-            self._conversation.receive(reply)
+            self._conversation.receive(reply, callback.path)

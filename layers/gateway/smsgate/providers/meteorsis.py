@@ -449,6 +449,8 @@ def _report(told: Mapping[str, str]) -> Report:
         provider_ref=reference,
         to=_number(told.get("recipient", "")),
         points=Decimal(charged) if _CHARGED.fullmatch(charged) else None,
+        # 307 "拒收名冊號碼", on the register of those who refuse. 312 may be a debt of ours as well: it lists nobody.
+        unwanted=cause == "307" and reason is Code.BLOCKED_BY_RECIPIENT,
     )
 
 

@@ -617,6 +617,7 @@ def _report(row: Row, *, provider_ref: str, to: str | None, message_id: str | No
         provider_ref=provider_ref,
         to=to,
         message_id=message_id,
+        unwanted=said.upper() == "BLOCK",  # "User reject"
     )
 
 

@@ -466,6 +466,7 @@ def _report(
         provider_ref=provider_ref,
         to=to,
         message_id=message_id,
+        unwanted=said.upper() == "REJMOBIL",  # The user has applied to the operator for no advertising.
     )
 
 
