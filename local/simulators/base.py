@@ -21,9 +21,10 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from http.client import HTTPMessage
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import IO, ClassVar, Self
+from typing import IO, Any, ClassVar, Protocol, Self
 
 _log = logging.getLogger(__name__)
 
@@ -201,6 +202,22 @@ class Timetable:
             return None
 
 
+class Surroundings(Protocol):
+    """What a simulator lives on where it has no threads and sockets of its own, but those of a test's virtual time."""
+
+    def now(self) -> datetime: ...
+    def at(self, when: Callable[[], float], job: Callable[[], None]) -> None:
+        """Does it after so many seconds; asked again when the simulator's clock was changed."""
+
+    def look_again(self) -> None: ...
+    def begin(self, job: Callable[..., object], *arguments: Any) -> None:
+        """Does it beside everything else; it may pause."""
+
+    def pause(self, seconds: float | None) -> None: ...
+    def fetch(self, url: str, data: bytes | None, seconds: float) -> tuple[int | None, bytes, str]:
+        """Status, body and content type; no status where there was no answer."""
+
+
 class Simulator(ABC):
     key: ClassVar[str]
     delivered: ClassVar[str]
@@ -218,6 +235,7 @@ class Simulator(ABC):
         self._ahead = timedelta()
         self._timetable = Timetable(self.now)
         self._callers: ThreadPoolExecutor | None = None
+        self._surroundings: Surroundings | None = None
 
     @abstractmethod
     def secret(self) -> dict[str, object]:
@@ -237,17 +255,21 @@ class Simulator(ABC):
         with self._lock:
             self._planned.extend(plans)
 
+    def live_in(self, surroundings: Surroundings) -> None:
+        """Instead of being started: time, sockets and threads are somebody else's."""
+        self._surroundings = surroundings
+
     def now(self) -> datetime:
-        return datetime.now(UTC) + self._ahead
+        return self._time() + self._ahead
 
     def travel_to(self, moment: datetime) -> None:
         """Its clock shows this moment now, and goes on from there."""
-        self._ahead = moment - datetime.now(UTC)
-        self._timetable.look_again()
+        self._ahead = moment - self._time()
+        self._look_again()
 
     def advance(self, by: timedelta) -> None:
         self._ahead += by
-        self._timetable.look_again()
+        self._look_again()
 
     def wait_until(self, condition: Callable[[], object], seconds: float = 5.0) -> bool:
         """True as soon as the condition holds; False where it did not in time."""
@@ -292,15 +314,42 @@ class Simulator(ABC):
 
     def _call_back(self, url: str, data: bytes | None = None) -> None:
         """GET, or POST a form; a gateway that is slow to answer keeps nobody else waiting."""
-        callers = self._callers
-        if callers is not None:
-            with suppress(RuntimeError):  # stopped in the meantime
-                callers.submit(self._make_callback, url, data)
+        self._begin(self._make_callback, url, data)
 
     def _make_callback(self, url: str, data: bytes | None) -> None:
-        status, body = fetch(url, data)
+        status, body = self._fetch(url, data)
         with self._lock:
             self.callbacks.append(CallbackMade(self.now(), url, status, body))
+
+    # Its own threads and sockets, or its surroundings'
+
+    def _time(self) -> datetime:
+        return self._surroundings.now() if self._surroundings else datetime.now(UTC)
+
+    def _at(self, when: datetime, job: Callable[[], None]) -> None:
+        if self._surroundings:
+            self._surroundings.at(partial(self._seconds_until, when), job)
+        else:
+            self._timetable.at(when, job)
+
+    def _seconds_until(self, when: datetime) -> float:
+        return (when - self.now()).total_seconds()
+
+    def _look_again(self) -> None:
+        (self._surroundings or self._timetable).look_again()
+
+    def _begin(self, job: Callable[..., object], *arguments: Any) -> None:
+        callers = self._callers
+        if self._surroundings:
+            self._surroundings.begin(job, *arguments)
+        elif callers is not None:
+            with suppress(RuntimeError):  # stopped in the meantime
+                callers.submit(job, *arguments)
+
+    def _fetch(self, url: str, data: bytes | None = None, seconds: float = 10.0) -> tuple[int | None, bytes]:
+        if self._surroundings:
+            return self._surroundings.fetch(url, data, seconds)[:2]
+        return fetch(url, data, seconds)
 
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):
@@ -392,7 +441,10 @@ class HttpSimulator(Simulator):
 
     def pause(self, seconds: float | None) -> None:
         """Silence for a scripted fault; it ends when the simulator stops."""
-        self._stopping.wait(seconds)
+        if self._surroundings:
+            self._surroundings.pause(seconds)
+        else:
+            self._stopping.wait(seconds)
 
 
 class _Server(ThreadingHTTPServer):

@@ -22,7 +22,7 @@ from xml.sax.saxutils import escape
 
 from lxml import etree
 
-from local.simulators.base import Call, CallbackMade, HttpAnswer, HttpCall, HttpSimulator, Says, Step, Submission, fetch
+from local.simulators.base import Call, CallbackMade, HttpAnswer, HttpCall, HttpSimulator, Says, Step, Submission
 
 TAIPEI = timezone(timedelta(hours=8))
 NAMESPACE = "http://tempuri.org/"
@@ -274,7 +274,7 @@ class Every8d(HttpSimulator):
         fields = {name: value for name, value in arguments.items() if name != "sessionKey"}
         self.accepted.append(Submission(now, row.batch, row.to, row.text, row.points, fields, row.due))
         start = row.due or now
-        self._timetable.at(start, lambda: self._deliver(row, start))
+        self._at(start, lambda: self._deliver(row, start))
 
     def _deliver(self, row: Row, start: datetime) -> None:
         if row.status == "303":
@@ -284,7 +284,7 @@ class Every8d(HttpSimulator):
         if not plan:
             self._display(row)
         for step in plan:
-            self._timetable.at(start + timedelta(seconds=step.after), lambda step=step: self._become(row, step))  # type: ignore[misc]
+            self._at(start + timedelta(seconds=step.after), lambda step=step: self._become(row, step))  # type: ignore[misc]
 
     def _become(self, row: Row, step: Step) -> None:
         with self._lock:
@@ -303,13 +303,13 @@ class Every8d(HttpSimulator):
     # Section 3.1
 
     def _make_callback(self, url: str, data: bytes | None) -> None:
-        status, body = fetch(url, data)
+        status, body = self._fetch(url, data)
         with self._lock:
             self.callbacks.append(CallbackMade(self.now(), url, status, body))
             self._callback_tries[url] += 1
             again = status != 200 and self._callback_tries[url] <= _CALLBACK_RETRIES
         if again:
-            self._timetable.at(self.now() + self.retry_callbacks_after, lambda: self._call_back(url))
+            self._at(self.now() + self.retry_callbacks_after, lambda: self._call_back(url))
 
     # Sections 3.2 and 4
 

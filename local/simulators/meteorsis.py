@@ -14,7 +14,6 @@ import re
 import ssl
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from email.utils import format_datetime
@@ -178,16 +177,13 @@ class Meteorsis(Simulator):
             text = fault.body.decode()
         raw = _mail_back(mail, text, self.now())
         for _ in range(2 if isinstance(fault, Twice) else 1):
-            self._timetable.at(self.now() + timedelta(seconds=wait), lambda: self._deliver_back(raw))
+            self._at(self.now() + timedelta(seconds=wait), lambda: self._deliver_back(raw))
 
     def _deliver_back(self, raw: bytes) -> None:
         with self._lock:
             self.answers.append(raw)
         for reader in self._readers:
-            callers = self._callers
-            if callers is not None:
-                with suppress(RuntimeError):  # stopped in the meantime
-                    callers.submit(reader, raw)
+            self._begin(reader, raw)
 
     def _send(self, mail: _Mail) -> list[str]:
         tags = _tags(mail.body)
@@ -205,7 +201,7 @@ class Meteorsis(Simulator):
             ]
         for message in messages:
             start = message.taken.due or message.taken.at
-            self._timetable.at(start, lambda message=message, start=start: self._deliver(message, start))  # type: ignore[misc]
+            self._at(start, lambda message=message, start=start: self._deliver(message, start))  # type: ignore[misc]
         return [message.taken.ref for message in messages]
 
     def _take(self, tags: Mapping[str, str], number: str, text: str, points: int, due: datetime | None) -> _Message:
@@ -282,7 +278,7 @@ class Meteorsis(Simulator):
         if not plan:
             self._display(message)
         for step in plan:
-            self._timetable.at(start + timedelta(seconds=step.after), lambda step=step: self._become(message, step))  # type: ignore[misc]
+            self._at(start + timedelta(seconds=step.after), lambda step=step: self._become(message, step))  # type: ignore[misc]
 
     def _become(self, message: _Message, step: Step) -> None:
         if step.status.partition("/")[0] == self.delivered:

@@ -177,7 +177,7 @@ class SmsGet(HttpSimulator):
             ]
             left = self.credit
         start = due or taken[0].taken.at
-        self._timetable.at(start, lambda: self._deliver(taken, start))
+        self._at(start, lambda: self._deliver(taken, start))
         return HttpAnswer(_json("000", f"{sms_id}|{sum(prices)}|{left}"))
 
     def _take(
@@ -228,7 +228,7 @@ class SmsGet(HttpSimulator):
             for step in plan:
                 steps[step.after].append((recipient, step))
         for after, together in steps.items():
-            self._timetable.at(start + timedelta(seconds=after), lambda together=together: self._become(together))  # type: ignore[misc]
+            self._at(start + timedelta(seconds=after), lambda together=together: self._become(together))  # type: ignore[misc]
 
     def _become(self, together: Sequence[tuple[_Recipient, Step]]) -> None:
         for recipient, step in together:

@@ -180,7 +180,7 @@ class SmsGo(HttpSimulator):
             self._sent[ref] = sent
         for sms in sent:
             start = sms.taken.due or sms.taken.at
-            self._timetable.at(start, lambda sms=sms, start=start: self._deliver(sms, encoding, start))  # type: ignore[misc]
+            self._at(start, lambda sms=sms, start=start: self._deliver(sms, encoding, start))  # type: ignore[misc]
         return _sent_answer(fields, ref, "0", points)
 
     def _take(self, fields: Mapping[str, str], number: str, ref: str, shown: str, points: int) -> _Sms:
@@ -213,7 +213,7 @@ class SmsGo(HttpSimulator):
             self._display(sms, encoding)
         for step in plan:
             when = start + timedelta(seconds=step.after)
-            self._timetable.at(when, lambda step=step: self._become(sms, step, encoding))  # type: ignore[misc]
+            self._at(when, lambda step=step: self._become(sms, step, encoding))  # type: ignore[misc]
 
     def _become(self, sms: _Sms, step: Step, encoding: str) -> None:
         with self._lock:
@@ -236,16 +236,13 @@ class SmsGo(HttpSimulator):
 
     def _tell(self, url: str, ref: str, query: str) -> None:
         """ "response字串?msgid=…": put behind whatever was given, as it stands."""
-        callers = self._callers
-        if callers is not None:
-            with suppress(RuntimeError):  # stopped in the meantime
-                callers.submit(self._tell_until_acknowledged, f"{url}?{query}", ref)
+        self._begin(self._tell_until_acknowledged, f"{url}?{query}", ref)
 
     def _tell_until_acknowledged(self, url: str, ref: str) -> None:
         for attempt in range(1 + _RETRIES):
             if attempt:
                 self.pause(self.retry_seconds)
-            status, body, content_type = _get(url)
+            status, body, content_type = self._surroundings.fetch(url, None, 10) if self._surroundings else _get(url)
             with self._lock:
                 self.callbacks.append(CallbackMade(self.now(), url, status, body))
             expected = f"magicid=tccrd_sms_gateway_rpack\nmsgid={ref}\n".encode()

@@ -14,7 +14,7 @@ from datetime import datetime, timedelta, timezone
 from itertools import count
 from urllib.parse import parse_qsl, quote, urlsplit
 
-from local.simulators.base import Call, HttpAnswer, HttpCall, HttpSimulator, Says, Step, Submission, fetch
+from local.simulators.base import Call, HttpAnswer, HttpCall, HttpSimulator, Says, Step, Submission
 
 TAIPEI = timezone(timedelta(hours=8))
 
@@ -185,7 +185,7 @@ class TwSms(HttpSimulator):
             self.credit -= points
             message = self._take(fields, points)
         start = message.taken.due or message.taken.at
-        self._timetable.at(start, lambda: self._deliver(message, start))
+        self._at(start, lambda: self._deliver(message, start))
         return _answer("00000", msgid=int(message.taken.ref))
 
     def _take(self, fields: Mapping[str, str], points: int) -> _Message:
@@ -244,7 +244,7 @@ class TwSms(HttpSimulator):
         parts = urlsplit(drurl)
         if parts.scheme not in ("http", "https") or not parts.hostname:
             return "00140"
-        if fields.get("drurl_check") != "N" and fetch(drurl, seconds=5)[0] != 200:
+        if fields.get("drurl_check") != "N" and self._fetch(drurl, seconds=5)[0] != 200:
             return "00170"
         return None
 
@@ -255,7 +255,7 @@ class TwSms(HttpSimulator):
         if not plan:
             self._display(message)
         for step in plan:
-            self._timetable.at(start + timedelta(seconds=step.after), lambda step=step: self._become(message, step))  # type: ignore[misc]
+            self._at(start + timedelta(seconds=step.after), lambda step=step: self._become(message, step))  # type: ignore[misc]
 
     def _become(self, message: _Message, step: Step) -> None:
         with self._lock:
