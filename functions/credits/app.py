@@ -1,4 +1,4 @@
-"""CreditsFunction: on a schedule, what is left on each account."""
+"""CreditsFunction: on a schedule, what is left on each account, and once a day what became of it."""
 
 from __future__ import annotations
 
@@ -15,14 +15,8 @@ from smstransports import open_exchange
 @cache
 def _credits() -> Credits:
     parts = Wiring()
-    return Credits(
-        ledger=parts.ledger,
-        accounts=parts.accounts(lambda: open_exchange(parts.settings.provider_deadline)),
-        suspensions=parts.suspensions,
-        offers=parts.offers,
-        thresholds=parts.settings.low_credit,
-        clock=parts.clock,
-    )
+    accounts = parts.accounts(lambda: open_exchange(parts.settings.provider_deadline))
+    return Credits(balance=parts.balance(accounts), daybook=parts.daybook, offers=parts.offers, clock=parts.clock)
 
 
 @telemetry.flushed

@@ -14,9 +14,11 @@ from botocore.exceptions import ClientError
 
 from smsgate.accounts import Accounts
 from smsgate.api import Api
+from smsgate.balance import Balance
 from smsgate.callback_urls import receipt_url
 from smsgate.conversation import Conversation
 from smsgate.credits import Credits
+from smsgate.daybook import Daybook
 from smsgate.dispatcher import Dispatcher
 from smsgate.evidence import Evidence
 from smsgate.intake import Intake
@@ -184,14 +186,22 @@ class House:
         )
 
     def credits(self) -> Credits:
-        return Credits(
+        return Credits(balance=self.balance(), daybook=self.daybook, offers=self.offered, clock=self.clock)
+
+    def balance(self) -> Balance:
+        return Balance(
             ledger=self.ledger,
             accounts=self.accounts(),
             suspensions=self.suspensions,
+            daybook=self.daybook,
             offers=self.offered,
             thresholds=self.thresholds,
             clock=self.clock,
         )
+
+    @property
+    def daybook(self) -> Daybook:
+        return Daybook(self.ledger, self.clock)
 
     def api(self) -> Api:
         return Api(

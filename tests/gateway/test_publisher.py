@@ -54,7 +54,7 @@ STATUS_FIELDS = (
     "context",
 )
 REPLY_FIELDS = ["version", "reply_id", "from", "text", "at", "provider", "message_id", "request_id", "match"]
-CREDIT_FIELDS = ["version", "provider", "credit", "threshold", "at"]
+CREDIT_FIELDS = ["version", "provider", "credit", "threshold", "hours_left", "at"]
 PROVIDER_FIELDS = ["version", "provider", "reason", "at"]
 
 Image = dict[str, Any]
@@ -577,7 +577,7 @@ class TestTrouble:
             {"eventID": "x", "dynamodb": {"SequenceNumber": "9", "NewImage": {"sk": {"X": "a"}}}},
             inserted("9", pk="a", sk="m#1", message_id="a", timeline=[{"kind": "status", "status": "unheard-of"}]),
             inserted("9", pk="a", sk="reply"),
-            inserted("9", pk="provider#x", sk="credit", credit=b"\0", low=False, at="", version=1),
+            inserted("9", pk="provider#x", sk="credit", credit=b"\0", low=False, at="", times=1, version=1),
             inserted("9", pk="provider#x", sk="suspension", active=True, version=1, at="", reason={"code": "odd"}),
             saying("9", "abcdefghijklmnopqrstuvwx-1", label="x" * 300_000),
         ],

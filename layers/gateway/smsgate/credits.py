@@ -1,88 +1,69 @@
-"""What is left on each account: measured on a schedule; told once when it falls too low and once when it recovers."""
+"""What is left on each account: measured on a schedule, forecast, and accounted for at the end of each day."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from datetime import datetime
-from decimal import Decimal
+from datetime import datetime, timedelta
 
 from smsgate import telemetry
-from smsgate.accounts import Accounts
-from smsgate.items import stamp
-from smsgate.ledger import Ledger
-from smsgate.providers.base import CannotSay, Provider, TellsCredit
-from smsgate.reasons import SUSPENDING
-from smsgate.secrets import SecretUnreadable
-from smsgate.suspension import Suspensions
+from smsgate.balance import Balance, Known
+from smsgate.daybook import Daybook
+from smsgate.providers.base import Provider, TellsCredit
 
-ASPECT = "credit"
-
-_TRIES = 5
+_TOO_OLD = timedelta(hours=1)
+"""Four measurements missed: nobody would be told of a low credit any more."""
 
 
 class Credits:
     def __init__(
         self,
         *,
-        ledger: Ledger,
-        accounts: Accounts,
-        suspensions: Suspensions,
+        balance: Balance,
+        daybook: Daybook,
         offers: Mapping[str, type[Provider]],
-        thresholds: Mapping[str, Decimal],
         clock: Callable[[], datetime],
     ) -> None:
-        self._ledger = ledger
-        self._accounts = accounts
-        self._suspensions = suspensions
+        self._balance = balance
+        self._daybook = daybook
         self._offers = offers
-        self._thresholds = thresholds
         self._clock = clock
         self._log = telemetry.logger()
 
     def handle(self) -> None:
-        """Measure every enabled provider that tells; one that cannot be asked now costs the others nothing."""
-        for key, offered in self._offers.items():
-            if not issubclass(offered, TellsCredit):
-                continue
-            try:
-                self._measure(key)
-            except SecretUnreadable as error:
-                self._log.error("provider secret unreadable", extra={"provider": key, "problem": str(error)})
-                telemetry.count("SecretUnreadable", provider=key)
-            except Exception as error:
-                self._log.error("credit not measured", extra={"provider": key, "error": type(error).__name__})
-                telemetry.count("CreditNotMeasured", provider=key)
+        """Every enabled provider; one that cannot be asked now costs the others nothing."""
+        known = {key: self._measured(key) for key, offered in self._offers.items() if issubclass(offered, TellsCredit)}
+        self._gauge(known)
+        for key in self._offers:
+            self._account(key)
         telemetry.count("CreditsRan")
 
-    def _measure(self, key: str) -> None:
-        account = self._accounts.open(key)
-        if self._suspensions.forbids_questions(key, account.version):
-            telemetry.count("CreditNotMeasured", provider=key)
-            return
-        if not isinstance(account.provider, TellsCredit):
-            return
+    def _measured(self, key: str) -> Known | None:
+        self._balance.ask(key)
         try:
-            credit = account.provider.credit(account.line)
-        except CannotSay as silence:
-            self._log.warning("credit not told", extra={"provider": key, "reason": silence.reason.code.value})
-            telemetry.count("CreditNotMeasured", provider=key)
-            if silence.reason.code in SUSPENDING:
-                self._suspensions.suspend(key, silence.reason, account.version)
-            return
-        self._record(key, credit)
+            return self._balance.known(key)
+        except Exception as error:
+            self._log.error("credit not read", extra={"provider": key, "error": type(error).__name__})
+            telemetry.count("CreditNotRead", provider=key)
+            return None
 
-    def _record(self, key: str, credit: Decimal) -> None:
-        """Two measurements at once: each crossing is still written, and so told, once."""
-        telemetry.gauge("Credit", float(credit), provider=key)
-        threshold = self._thresholds.get(key)
-        for _ in range(_TRIES):
-            known = self._ledger.provider_state(key, ASPECT)
-            state = {
-                "credit": credit,
-                "threshold": threshold,
-                "low": threshold is not None and credit < threshold,
-                "at": stamp(self._clock()),
-            }
-            if self._ledger.set_provider_state(key, ASPECT, state, int(known["version"]) if known else 0):
-                return
-        self._log.warning("credit measured elsewhere at the same time", extra={"provider": key})
+    def _gauge(self, known: Mapping[str, Known | None]) -> None:
+        """For each provider, and over all of them for the alarms, which can name none."""
+        now = self._clock()
+        fresh = {key: each for key, each in known.items() if each and now - each.measured.answered_at < _TOO_OLD}
+        for key, each in fresh.items():
+            telemetry.gauge("CreditLow", each.is_low, provider=key)
+            if each.hours_left is not None:
+                telemetry.gauge("CreditHoursLeft", float(each.hours_left), provider=key)
+        telemetry.gauge("ProvidersLowOnCredit", sum(each.is_low for each in fresh.values()))
+        telemetry.gauge("ProvidersOfUnknownCredit", len(known) - len(fresh))
+        hours = [each.hours_left for each in fresh.values() if each.hours_left is not None]
+        if hours:
+            telemetry.gauge("HoursToFirstEmpty", float(min(hours)))
+
+    def _account(self, key: str) -> None:
+        try:
+            self._balance.close_day(key)
+            self._daybook.tell(key)
+        except Exception as error:
+            self._log.error("account not told", extra={"provider": key, "error": type(error).__name__})
+            telemetry.count("AccountNotTold", provider=key)

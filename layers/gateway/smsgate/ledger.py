@@ -10,9 +10,10 @@ from __future__ import annotations
 import hashlib
 import secrets
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from smsgate.attributes import from_wire, to_wire
@@ -65,6 +66,17 @@ class Taken:
 class Page:
     items: list[Plain] = field(repr=False)
     cursor: Plain | None = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class AccountSums:
+    """What is added to a provider's day."""
+
+    messages: int
+    reckoned: Decimal
+    taken: Decimal
+    stated: int
+    differing: int
 
 
 class Ledger:
@@ -318,6 +330,75 @@ class Ledger:
         )
         return int(counted["sent"]), int(counted["late"])
 
+    # The account of a provider's day
+
+    def account(self, provider: str, day: date) -> Plain | None:
+        return self._get(_account_key(provider, day))
+
+    def add_to_account(
+        self, provider: str, day: date, sums: AccountSums, named: Collection[str], most_named: int, now: datetime
+    ) -> None:
+        """Add up, in one write; `named` are remembered as long as there is room for all of them."""
+        key = _account_key(provider, day)
+        values = {
+            ":messages": sums.messages,
+            ":reckoned": sums.reckoned,
+            ":taken": sums.taken,
+            ":stated": sums.stated,
+            ":differing": sums.differing,
+            ":expires": self._expires(now),
+        }
+        if named:
+            naming = {":named": set(named), ":names": len(named), ":room": most_named - len(named)}
+            try:
+                self._client.update_item(
+                    TableName=self._table,
+                    Key=to_wire(key),
+                    UpdateExpression=(
+                        "ADD messages :messages, reckoned :reckoned, taken :taken, stated :stated, "
+                        "differing :differing, named :named, named_count :names "
+                        "SET expires = if_not_exists(expires, :expires)"
+                    ),
+                    ConditionExpression="attribute_not_exists(named_count) OR named_count <= :room",
+                    ExpressionAttributeValues=to_wire({**values, **naming}),
+                )
+                return
+            except self._client.exceptions.ConditionalCheckFailedException:
+                pass  # Full: they are counted all the same.
+        self._update(
+            key,
+            "ADD messages :messages, reckoned :reckoned, taken :taken, stated :stated, differing :differing "
+            "SET expires = if_not_exists(expires, :expires)",
+            values,
+        )
+
+    def note_movement(
+        self,
+        provider: str,
+        day: date,
+        *,
+        began: Decimal,
+        ended: Decimal,
+        fallen: Decimal,
+        risen: Decimal,
+        now: datetime,
+    ) -> None:
+        self._update(
+            _account_key(provider, day),
+            "SET began = :began, ended = :ended, fallen = :fallen, risen = :risen, "
+            "expires = if_not_exists(expires, :expires)",
+            {
+                ":began": began,
+                ":ended": ended,
+                ":fallen": fallen,
+                ":risen": risen,
+                ":expires": self._expires(now),
+            },
+        )
+
+    def mark_account_told(self, provider: str, day: date) -> None:
+        self._update(_account_key(provider, day), "SET told = :told", {":told": True})
+
     # The table
 
     def _replace(self, key: Plain, state: Mapping[str, Any], seen: int) -> bool:
@@ -456,6 +537,10 @@ def _message_key(message_id: str) -> Plain:
 
 def _reply_key(reply: Reply) -> Plain:
     return {"pk": f"reply#{reply.provider}#{reply.key}", "sk": "reply"}
+
+
+def _account_key(provider: str, day: date) -> Plain:
+    return {"pk": f"provider#{provider}", "sk": f"account#{day.isoformat()}"}
 
 
 def _suppression_key(number: str) -> Plain:

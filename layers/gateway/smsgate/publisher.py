@@ -229,17 +229,20 @@ def _credit_events(new: Plain, old: Plain) -> Iterator[Event]:
         "provider": provider,
         "credit": new["credit"],
         "threshold": new.get("threshold"),
+        "hours_left": new.get("hours_left"),
         "at": new["at"],
     }
 
     def named(detail_type: str) -> Event:
         return Event(detail_type, {**detail, "event_id": f"{provider}.{detail_type}.{new['version']}"})
 
+    if new["times"] == old.get("times"):
+        return  # What workers hold of it changed, not what was measured.
     yield named("Credit Measured")
     was_low, is_low = bool(old.get("low", False)), bool(new["low"])
     if is_low and not was_low:
         yield named("Credit Low")
-    if was_low and not is_low:
+    if was_low and not is_low and "threshold" in new:  # Without one it is not low, but it did not recover.
         yield named("Credit Recovered")
 
 

@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING
 
 from smsgate import aws
 from smsgate.accounts import Accounts
+from smsgate.balance import Balance
 from smsgate.clock import utc_now
 from smsgate.conversation import Conversation
+from smsgate.daybook import Daybook
 from smsgate.evidence import Evidence
 from smsgate.intake import Intake
 from smsgate.ledger import Ledger
@@ -61,6 +63,21 @@ class Wiring:
     @cached_property
     def suspensions(self) -> Suspensions:
         return Suspensions(self.ledger, self.clock)
+
+    @cached_property
+    def daybook(self) -> Daybook:
+        return Daybook(self.ledger, self.clock)
+
+    def balance(self, accounts: Accounts) -> Balance:
+        return Balance(
+            ledger=self.ledger,
+            accounts=accounts,
+            suspensions=self.suspensions,
+            daybook=self.daybook,
+            offers=self.offers,
+            thresholds=self.settings.low_credit,
+            clock=self.clock,
+        )
 
     @cached_property
     def suppressions(self) -> Suppressions:
