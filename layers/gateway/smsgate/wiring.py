@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from concurrent.futures import Executor, ThreadPoolExecutor
 from datetime import datetime
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 class Wiring:
     clock: Callable[[], datetime] = staticmethod(utc_now)
     pool: Callable[[int], Executor] = staticmethod(ThreadPoolExecutor)
+    pause: Callable[[float], None] = staticmethod(time.sleep)
 
     @cached_property
     def settings(self) -> Settings:
@@ -57,7 +59,7 @@ class Wiring:
 
     def accounts(self, exchange: Callable[[], Exchange]) -> Accounts:
         """For the functions that call providers; `exchange` is opened with their first call."""
-        sessions = Sessions(self.ledger, self.settings.provider_deadline, self.clock)
+        sessions = Sessions(self.ledger, self.settings.provider_deadline, self.clock, self.pause)
         return Accounts(self.secrets, find, Lines(exchange, sessions))
 
     @cached_property
