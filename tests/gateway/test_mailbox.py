@@ -387,8 +387,11 @@ def test_a_refused_password_waits_for_another_secret(post: Post) -> None:
 
     assert post.now(known).status is Status.ACCEPTED
     post.house.later(hours=24)
-    assert post.house.suspensions.obstacle("postline", "v1") is not None
-    assert post.house.suspensions.obstacle("postline", "v2") is None
+    refused, changed = (post.house.suspensions.obstacle("postline", version) for version in ("v1", "v2"))
+    assert refused is not None
+    assert not refused.trial
+    assert changed is not None
+    assert changed.trial
 
 
 def test_a_password_that_was_changed_since_is_no_refused_one(post: Post) -> None:

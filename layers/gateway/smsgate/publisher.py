@@ -18,6 +18,7 @@ from smsgate.items import Plain
 from smsgate.reasons import Code, Reason
 from smsgate.status import Status
 from smsgate.suspension import ASPECT as SUSPENSION
+from smsgate.suspension import trouble
 
 if TYPE_CHECKING:
     from mypy_boto3_events import EventBridgeClient
@@ -37,6 +38,11 @@ _ALERTS = frozenset({"Credit Low", "Credit Recovered", "Provider Suspended", "Pr
 class Event:
     detail_type: str
     detail: Plain = field(repr=False)
+    repeated: bool = False  # it was told so lately that nobody need be alerted
+
+    @property
+    def alerts(self) -> bool:
+        return self.detail_type in _ALERTS and not self.repeated
 
     def body(self) -> str:
         return json.dumps(self.detail, ensure_ascii=False, default=_number)
@@ -73,7 +79,7 @@ class Publisher:
                 return failed.sequence_number
             telemetry.count("EventsPublished", count)
             for each in pending[:count]:
-                if each.event.detail_type in _ALERTS and not self._alert(each):
+                if each.event.alerts and not self._alert(each):
                     return each.sequence_number
             pending = pending[count:]
         return None
@@ -247,8 +253,9 @@ def _credit_events(new: Plain, old: Plain) -> Iterator[Event]:
 
 
 def _suspension_events(new: Plain, old: Plain) -> Iterator[Event]:
+    """One for each change: suspended, for another reason than before, resumed. Not for every notice and trial."""
     was, now = bool(old.get("active", False)), bool(new["active"])
-    if was == now:
+    if was == now and not (now and _trouble(new) != _trouble(old)):
         return
     provider = _provider_of(new)
     yield Event(
@@ -260,7 +267,18 @@ def _suspension_events(new: Plain, old: Plain) -> Iterator[Event]:
             "reason": _reason(new["reason"]),
             "at": new["at"],
         },
+        repeated=not _is_news(int(new.get("relapses", 0))),
     )
+
+
+def _is_news(relapses: int) -> bool:
+    """A trouble that comes and goes all night alerts the first time, the second, the fourth, the eighth, and so on."""
+    times = relapses + 1
+    return times & (times - 1) == 0
+
+
+def _trouble(suspension: Plain) -> str:
+    return trouble(Code(suspension["reason"]["code"]))
 
 
 def _provider_of(new: Plain) -> str:

@@ -62,6 +62,11 @@ _REFUSED_KEPT = 10
 _TRIES = 10
 
 
+def trouble(code: Code) -> str:
+    """Which trouble it is that a reason tells of. The failures of one bad hour look different from call to call."""
+    return "failures" if code in FAILURES else code.value
+
+
 @dataclass(frozen=True, slots=True)
 class Suspension:
     """The last one, over (`active` is false) or not."""
@@ -77,11 +82,6 @@ class Suspension:
     pause: timedelta = _PAUSE
     relapses: int = 0  # how often the same trouble came back
     held: bool = False  # by an operator: ends when an operator says so
-
-    @property
-    def kind(self) -> str:
-        """Which trouble it is. The failures of one bad hour look different from call to call."""
-        return "failures" if self.reason.code in FAILURES else self.reason.code.value
 
     @property
     def soft(self) -> bool:
@@ -138,9 +138,9 @@ class Suspensions:
     def obstacle(self, provider: str, secret_version: str) -> Obstacle | None:
         """Is the provider to be left alone? `trial`: one message may go there, whoever takes the trial. Only reads."""
         known = self.read(provider)
-        now = self._clock()
         if known is None:
             return None
+        now = self._clock()
         if secret_version in known.refused_versions:
             reason = known.reason if known.active else Reason(Code.BAD_CREDENTIALS, provider_text="a refused secret")
             return Obstacle(reason, max(known.retry_at, now + _PAUSE))
@@ -363,11 +363,12 @@ def _suspended(known: Suspension | None, reason: Reason, secret_version: str, no
         pause=_pause(reason),
         relapses=0,
     )
-    if begun.kind == known.kind and known.active:
+    same = trouble(reason.code) == trouble(known.reason.code)
+    if same and known.active:
         begun = replace(begun, since=known.since, pause=known.pause, relapses=known.relapses)
         if begun == replace(known, reason=reason) and now + begun.pause - known.retry_at < _SETTLED:
             return None
-    elif begun.kind == known.kind and now - known.since < _RELAPSE:
+    elif same and now - known.since < _RELAPSE:
         begun = replace(begun, pause=_pause(reason, known.pause), relapses=known.relapses + 1)
     return replace(begun, retry_at=now + begun.pause)
 
