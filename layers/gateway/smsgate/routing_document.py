@@ -184,7 +184,7 @@ class InvalidRoutingDocument(Exception):
 def read(text: str, known_providers: Collection[str]) -> RoutingDocument:
     """The document in `text`. Raises InvalidRoutingDocument, naming every problem at once."""
     try:
-        payload = parse(text, LARGEST, "more than any SSM parameter holds: write it with fewer rules or spaces")
+        payload = parse(text, LARGEST, "no SSM parameter holds more, so write it with fewer rules or spaces")
     except NotJson as error:
         raise InvalidRoutingDocument((Problem(DOCUMENT, str(error)),)) from None
     if not isinstance(payload, dict):
