@@ -11,6 +11,7 @@ from uuid import uuid4
 
 from smsgate import aws, telemetry
 from smsgate.api import Answer, Api, problem
+from smsgate.api_numbers import Numbers
 from smsgate.callbacks import body_of
 from smsgate.providers import PROVIDERS
 from smsgate.wiring import Wiring
@@ -33,6 +34,12 @@ def _api() -> Api:
     )
 
 
+@cache
+def _numbers() -> Numbers:
+    parts = Wiring()
+    return Numbers(parts.ledger, parts.suppressions)
+
+
 _Event = Mapping[str, Any]
 
 _ROUTES: dict[str, Callable[[_Event], Answer]] = {
@@ -42,6 +49,12 @@ _ROUTES: dict[str, Callable[[_Event], Answer]] = {
     "POST /messages/{message_id}/cancel": lambda event: _api().cancel_message(_path(event, "message_id")),
     "GET /requests/{id}": lambda event: _api().request(_path(event, "id")),
     "POST /requests/{id}/cancel": lambda event: _api().cancel_request(_path(event, "id")),
+    "GET /replies": lambda event: _numbers().replies(
+        _query(event, "from"), _query(event, "since"), _query(event, "cursor")
+    ),
+    "GET /suppressions/{number}": lambda event: _numbers().suppression(_path(event, "number")),
+    "PUT /suppressions/{number}": lambda event: _numbers().suppress(_path(event, "number"), body_of(event)),
+    "DELETE /suppressions/{number}": lambda event: _numbers().unsuppress(_path(event, "number")),
 }
 
 

@@ -60,6 +60,7 @@ ALLOWED = {
         sqs:GetQueueAttributes      bulk queue
         sqs:ChangeMessageVisibility bulk queue
         dynamodb:GetItem            table
+        dynamodb:BatchGetItem       table
         dynamodb:Query              table
         dynamodb:PutItem            table
         dynamodb:UpdateItem         table
@@ -115,6 +116,7 @@ ALLOWED = {
     """,
     "ApiFunction": """
         dynamodb:GetItem            table
+        dynamodb:BatchGetItem       table
         dynamodb:PutItem            table
         dynamodb:UpdateItem         table
         dynamodb:Query              table
@@ -173,6 +175,7 @@ DENIED = {
     """,
     "ReceiptsFunction": """
         dynamodb:Query              table
+        dynamodb:BatchGetItem       table
         dynamodb:Query              index due
         dynamodb:Scan               table
         dynamodb:DeleteItem         table
@@ -189,6 +192,7 @@ DENIED = {
     """,
     "RepliesFunction": """
         dynamodb:Query              table
+        dynamodb:BatchGetItem       table
         dynamodb:Query              index due
         dynamodb:Scan               table
         dynamodb:DeleteItem         table

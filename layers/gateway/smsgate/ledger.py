@@ -265,11 +265,22 @@ class Ledger:
                 "match": match,
                 "at": stamp(now),
                 # Beside the messages in the index by number, under a key no number can have.
-                "to": f"from:{reply.sender}",
+                "to": _sender_key(reply.sender),
                 "accepted_at": stamp(now),
                 "expires": self._expires(now),
             }
         )
+
+    def replies_from(
+        self, number: str, since: datetime | None, limit: int, cursor: Mapping[str, Any] | None = None
+    ) -> Page:
+        """What a number said, newest first: whole items."""
+        condition, values = "#to = :to", {":to": _sender_key(number)}
+        if since:
+            condition, values = "#to = :to AND accepted_at >= :since", {**values, ":since": stamp(since)}
+        page = self._page("recipient", condition, values, {"#to": "to"}, limit, cursor, newest_first=True)
+        found = {plain["pk"]: plain for plain in self._get_many([_key_of(key) for key in page.items])}
+        return replace(page, items=[found[key["pk"]] for key in page.items if key["pk"] in found])
 
     # The stop list
 
@@ -422,23 +433,19 @@ class Ledger:
         answer = self._client.get_item(TableName=self._table, Key=to_wire(key), ConsistentRead=True)
         return from_wire(answer["Item"]) if "Item" in answer else None
 
-    def _get_many(self, keys: Sequence[Plain], attributes: str) -> list[Plain]:
+    def _get_many(self, keys: Sequence[Plain], attributes: str | None = None) -> list[Plain]:
         """Those of the keys that are there, in any order. Raises Contended where the table does not get to all."""
         found: list[Plain] = []
+        how: Any = {"ConsistentRead": True} | ({"ProjectionExpression": attributes} if attributes else {})
         for start in range(0, len(keys), _KEYS_PER_CALL):
-            asked: Any = [to_wire(key) for key in keys[start : start + _KEYS_PER_CALL]]
+            asked: Any = {**how, "Keys": [to_wire(key) for key in keys[start : start + _KEYS_PER_CALL]]}
             for pause in _PAUSES:
                 time.sleep(pause)
-                answer = self._client.batch_get_item(
-                    RequestItems={
-                        self._table: {"Keys": asked, "ConsistentRead": True, "ProjectionExpression": attributes}
-                    }
-                )
+                answer = self._client.batch_get_item(RequestItems={self._table: asked})
                 found += [from_wire(item) for item in answer["Responses"].get(self._table, ())]
-                left: Any = answer.get("UnprocessedKeys", {})
-                if self._table not in left:
+                asked = answer.get("UnprocessedKeys", {}).get(self._table)
+                if not asked:
                     break
-                asked = left[self._table]["Keys"]
             else:
                 raise Contended("keys left unprocessed")
         return found
@@ -541,6 +548,14 @@ def _reply_key(reply: Reply) -> Plain:
 
 def _account_key(provider: str, day: date) -> Plain:
     return {"pk": f"provider#{provider}", "sk": f"account#{day.isoformat()}"}
+
+
+def _key_of(item: Plain) -> Plain:
+    return {"pk": item["pk"], "sk": item["sk"]}
+
+
+def _sender_key(number: str) -> str:
+    return f"from:{number}"
 
 
 def _suppression_key(number: str) -> Plain:

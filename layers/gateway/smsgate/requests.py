@@ -389,7 +389,7 @@ class _Checker:
             self._problem(path, f"is {kind(value)}; {needs('a string', value)}: {_HOW_TO_WRITE_A_TIME}")
             return None
         try:
-            at = _checked_time(value)
+            at = checked_time(value)
         except ValueError as error:
             self._problem(path, str(error))
             return None
@@ -563,7 +563,7 @@ def _checked_url(value: str) -> str:
 _HOW_TO_WRITE_A_TIME = "write it like 2027-01-31T18:30:00+08:00"
 
 
-def _checked_time(value: str) -> datetime:
+def checked_time(value: str) -> datetime:
     """RFC 3339, section 5.6, whose offset is not optional. The instant in UTC, so that equal times are equal."""
     match = _RFC_3339.fullmatch(value)
     if match is None:
