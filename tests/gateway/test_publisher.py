@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
-from dataclasses import dataclass, field
 from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -23,6 +21,7 @@ from smsgate.reasons import Code, Reason
 from smsgate.requests import InvalidRequest, Problem
 from smsgate.status import Status
 from smsgate.suspension import Suspensions
+from tests.gateway.bus import Bus, Stream, Topic
 from tests.gateway.conftest import TABLE
 from tests.gateway.examples import MINUTE, NOON, SECOND, WATCH, message
 from tests.gateway.house import Counts, House
@@ -57,53 +56,6 @@ REPLY_FIELDS = ["version", "reply_id", "from", "text", "at", "provider", "messag
 CREDIT_FIELDS = ["version", "provider", "credit", "threshold", "hours_left", "at"]
 PROVIDER_FIELDS = ["version", "provider", "reason", "at"]
 
-Image = dict[str, Any]
-
-
-@dataclass
-class Bus:
-    """Takes what it is told to take, and remembers each call and each event in the order they came."""
-
-    refuses: list[set[int]] = field(default_factory=list)  # per call, the places of the entries it does not take
-    breaks: int = 0  # calls that fail whole
-    calls: list[list[dict[str, str]]] = field(default_factory=list)
-    events: list[dict[str, Any]] = field(default_factory=list)
-
-    def put_events(self, Entries: list[dict[str, str]]) -> dict[str, Any]:  # noqa: N803  boto3's own name
-        if self.breaks:
-            self.breaks -= 1
-            raise ConnectionError("no bus")
-        self.calls.append(Entries)
-        refused = self.refuses.pop(0) if self.refuses else set()
-        answers: list[dict[str, str]] = []
-        for place, entry in enumerate(Entries):
-            if place in refused:
-                answers.append({"ErrorCode": "ThrottlingException", "ErrorMessage": "slow down"})
-                continue
-            answers.append({"EventId": f"{len(self.calls)}-{place}"})
-            event = {"source": entry["Source"], "detail-type": entry["DetailType"]}
-            self.events.append({**event, "detail": json.loads(entry["Detail"])})
-        return {"FailedEntryCount": len(refused), "Entries": answers}
-
-    def details(self, detail_type: str) -> list[dict[str, Any]]:
-        return [event["detail"] for event in self.events if event["detail-type"] == detail_type]
-
-    @property
-    def ids(self) -> list[str]:
-        return [event["detail"]["event_id"] for event in self.events]
-
-
-@dataclass
-class Topic:
-    alerts: list[dict[str, str]] = field(default_factory=list)
-    breaks: int = 0
-
-    def publish(self, **alert: str) -> None:
-        if self.breaks:
-            self.breaks -= 1
-            raise ConnectionError("no topic")
-        self.alerts.append(alert)
-
 
 @pytest.fixture
 def bus() -> Bus:
@@ -118,41 +70,6 @@ def topic() -> Topic:
 @pytest.fixture
 def publisher(bus: Bus, topic: Topic) -> Publisher:
     return Publisher("the-bus", "the-topic", cast("EventBridgeClient", bus), cast("SNSClient", topic))
-
-
-class Stream:
-    """What DynamoDB would tell of the table: each write's images, in order."""
-
-    def __init__(self, client: DynamoDBClient) -> None:
-        self._client = client
-        self._written = 0
-        self._lying: dict[tuple[str, str], Image] = {}
-
-    def after(self, *steps: Callable[[], object]) -> list[dict[str, Any]]:
-        """The records of these steps, a write at most for every item each."""
-        return [record for step in steps for record in self._after(step)]
-
-    def _after(self, step: Callable[[], object]) -> list[dict[str, Any]]:
-        self._lying = self._items()
-        step()
-        records = []
-        now = self._items()
-        for key in sorted(self._lying | now):
-            if self._lying.get(key) == now.get(key):
-                continue
-            images = {"OldImage": self._lying.get(key), "NewImage": now.get(key)}
-            records.append(self.record(**{name: image for name, image in images.items() if image}))
-        return records
-
-    def record(self, **images: Image) -> dict[str, Any]:
-        self._written += 1
-        name = "MODIFY" if len(images) == 2 else "INSERT" if "NewImage" in images else "REMOVE"
-        number = f"{self._written:04}"
-        return {"eventID": f"e{number}", "eventName": name, "dynamodb": {"SequenceNumber": number, **images}}
-
-    def _items(self) -> dict[tuple[str, str], Image]:
-        items = self._client.scan(TableName=TABLE)["Items"]
-        return {(str(item["pk"]["S"]), str(item["sk"]["S"])): dict(item) for item in items}
 
 
 @pytest.fixture
@@ -378,6 +295,33 @@ class TestOtherItems:
         assert {alert["TopicArn"] for alert in topic.alerts} == {"the-topic"}
         assert len(set(bus.ids)) == len(bus.ids)
 
+    def test_credit_that_nobody_watches_any_more_has_not_recovered(
+        self, publisher: Publisher, bus: Bus, topic: Topic, stream: Stream, house: House
+    ) -> None:
+        house.thresholds = {"plainline": Decimal(100)}
+        house.wire.say("/credit", "50", "50")
+        before = stream.after(lambda: house.credits().handle())
+        house.thresholds = {}
+
+        publisher.handle([*before, *stream.after(lambda: house.credits().handle())])
+
+        assert [event["detail-type"] for event in bus.events] == ["Credit Measured", "Credit Low", "Credit Measured"]
+        assert len(topic.alerts) == 1
+
+    def test_what_a_worker_holds_of_the_credit_is_no_measurement(
+        self, publisher: Publisher, bus: Bus, stream: Stream, house: House
+    ) -> None:
+        house.enabled = ("castello",)
+        house.wire.say("/credit", "50")
+        house.credits().handle()
+        purse = house.balance().purse(10)
+
+        records = stream.after(lambda: purse.pays("castello", Decimal(1)), lambda: purse.close(may_ask=False))
+        publisher.handle(records)
+
+        assert len(records) == 2
+        assert bus.calls == []
+
     def test_numbers_are_json_numbers_whole_ones_without_a_point(
         self, publisher: Publisher, bus: Bus, stream: Stream, house: House
     ) -> None:
@@ -395,7 +339,7 @@ class TestOtherItems:
 
         def tried_again() -> None:
             house.later(minutes=6)
-            assert suspensions.obstacle("plainline", "v1") is None
+            assert suspensions.take_trial("plainline", "v1")
 
         records = stream.after(
             lambda: suspensions.suspend("plainline", reason, "v1"),

@@ -325,14 +325,14 @@ class Purse:
         self, provider: str, messages: Sequence[Message], outcomes: Sequence[Outcome], asked_at: datetime
     ) -> None:
         """A dispatch came back: what it states of points and credit, kept until the slice ends."""
-        now = self._clock()
         accepted = [(m, o) for m, o in zip(messages, outcomes, strict=True) if isinstance(o, Accepted)]
-        credits_ = [outcome.credit for _, outcome in accepted if outcome.credit is not None]
+        stated = [outcome.credit for _, outcome in accepted if outcome.credit is not None]
+        now = self._clock()
         with self._lock:
             for message, outcome in accepted:
                 self._days.setdefault((provider, day_of(message, now)), Tally()).add(message, outcome.points)
-            if credits_:
-                self._see(provider, Measured(min(credits_), asked_at, now))
+            if stated:
+                self._see(provider, Measured(min(stated), asked_at, now))
 
     def close(self, *, may_ask: bool) -> None:
         """At the end of the slice: write what is news, give back what was not spent. Never raises.
