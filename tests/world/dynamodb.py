@@ -328,6 +328,8 @@ class MemoryTable:
             self._rows[pk][sk] = row
         elif old is not None:
             del self._rows[pk][sk]
+            if not self._rows[pk]:
+                del self._rows[pk]  # Else whoever deletes much would walk through what is no more.
         if (old is None) is not (row is None):
             self._ordered.pop(pk, None)
         if before == after:
