@@ -17,6 +17,7 @@ from botocore.session import get_session
 
 from smsgate.providers import PROVIDERS
 from smsgate.providers.base import Cancels, PollsReplies, Queries, ReadsReplies, TellsCredit
+from smsgate.routing_document import read
 from smsgate.status import Status
 
 ROOT = Path(__file__).parents[2]
@@ -58,12 +59,17 @@ def test_there_is_no_block_of_a_kind_nobody_checks() -> None:
 
 @pytest.mark.parametrize("block", of("json"), ids=lambda block: block.section)
 def test_a_json_block_is_valid_by_the_published_schema(block: Block) -> None:
-    name = "events" if block.section == "Events" else "send-request"
+    name = {"Events": "events", "Routing": "routing"}.get(block.section, "send-request")
     instance = json.loads(block.text)
     if name == "events":
         instance = {"detail-type": "Message Status Changed", "source": "smsgate", "detail": instance}
 
     jsonschema.Draft202012Validator(schema(name)).validate(instance)
+
+
+@pytest.mark.parametrize("block", [block for block in of("json") if block.section == "Routing"])
+def test_a_routing_document_can_be_followed(block: Block) -> None:
+    read(block.text, PROVIDERS)
 
 
 # What each command of the README is here. `make` targets are run by the set-up, CI and the journeys themselves.

@@ -170,6 +170,16 @@ def test_an_absent_parameter_is_reported_as_not_found_and_a_stored_one_is_read(a
     assert aws.ssm.get_parameter(Name=f"/{key}/routing")["Parameter"]["Value"] == "{}"
 
 
+def test_an_earlier_version_of_a_parameter_can_still_be_read(aws: EmbeddedAws, key: str) -> None:
+    for value in ("first", "second"):
+        aws.ssm.put_parameter(Name=f"/{key}/routing", Value=value, Type="String", Overwrite=True)
+
+    newest = aws.ssm.get_parameter(Name=f"/{key}/routing")["Parameter"]
+    before = aws.ssm.get_parameter(Name=f"/{key}/routing:{newest['Version'] - 1}")["Parameter"]
+
+    assert (newest["Value"], before["Value"]) == ("second", "first")
+
+
 def test_a_bucket_keeps_what_was_put_into_it(aws: EmbeddedAws, key: str) -> None:
     aws.s3.create_bucket(Bucket=key)
 

@@ -6,6 +6,7 @@ Where to look:
   messages.py   the values everything speaks in;  status.py, reasons.py  the words of the contract
   lifecycle.py  what may happen to a message, decided once and without I/O
   routing.py    which provider, in which order, and why;  policy.py  what the operator allows, as values
+  routing_document.py  what the operator wrote of both, checked;  routebook.py  where it comes from
   wire.py       what goes to a provider and what comes back, as plain values
   providers/    one translator each;  providers/base.py says what a translator must do
   ledger.py     the truth, in DynamoDB
@@ -15,6 +16,7 @@ Where to look:
   intake.py     callbacks, checked and stored;  evidence.py, conversation.py  reports and replies find their message
   mime.py       raw mails, read for whose they are and what they say
   suspension.py providers left alone for a while;  wakeups.py  records that name messages
+  strict_json.py, strict_xml.py  what others wrote, read without guessing
   settings.py   the only reader of the environment;  secrets.py  credentials;  aws.py  clients
   telemetry.py  log lines and metrics, with nobody's number or text in them
 """
