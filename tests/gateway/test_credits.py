@@ -2,16 +2,33 @@
 
 from __future__ import annotations
 
+import re
 from decimal import Decimal
+from pathlib import Path
 from threading import Thread
 from typing import Any
 
 import pytest
 
+from smsgate import telemetry
 from smsgate.items import Plain
 from smsgate.reasons import Code, Reason
 from tests.gateway.house import Counts, House
 from tests.gateway.plainline import not_sent
+
+TEMPLATE = Path(__file__).parents[2] / "template.yaml"
+
+
+@pytest.fixture
+def gauges(monkeypatch: pytest.MonkeyPatch) -> dict[tuple[str, str], float]:
+    """The last value of each metric, by its name and its provider."""
+    told: dict[tuple[str, str], float] = {}
+
+    def gauge(name: str, value: float, *, provider: str = "") -> None:
+        told[name, provider] = value
+
+    monkeypatch.setattr(telemetry, "gauge", gauge)
+    return told
 
 
 @pytest.fixture(autouse=True)
@@ -179,6 +196,106 @@ def test_without_credit_a_suspended_provider_is_measured_still(house: House) -> 
     measure(house, "0")
 
     assert state(house)["credit"] == 0
+
+
+def test_a_day_that_cannot_be_told_costs_the_others_nothing(
+    house: House, counts: Counts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    house.enabled = ("plainline", "castello")
+    asked = []
+    whole = house.ledger.account
+
+    def account(provider: str, *rest: Any) -> Any:
+        asked.append(provider)
+        if provider == "plainline":
+            raise ConnectionError
+        return whole(provider, *rest)
+
+    monkeypatch.setattr(house.ledger, "account", account)
+    house.wire.say("/credit", "7", "8")
+
+    house.credits().handle()
+
+    assert "castello" in asked
+    assert (counts["AccountNotTold"], counts["CreditsRan"]) == (1, 1)
+
+
+class TestMetrics:
+    def test_each_provider_has_its_credit_its_state_and_its_forecast(
+        self, house: House, gauges: dict[tuple[str, str], float]
+    ) -> None:
+        house.enabled = ("plainline", "castello")
+        house.wire.say("plainline.example/credit", "150", "90")
+        house.wire.say("castello.example/credit", "7", "7")
+        house.credits().handle()
+        house.later(hours=1)
+
+        house.credits().handle()
+
+        assert {key: value for key, value in gauges.items() if key[1]} == {
+            ("Credit", "plainline"): 90,
+            ("CreditLow", "plainline"): 1,
+            ("CreditHoursLeft", "plainline"): 1.5,
+            ("Credit", "castello"): 7,
+            ("CreditLow", "castello"): 0,
+        }
+        assert {type(value) for value in gauges.values()} <= {int, float}, "CloudWatch knows no booleans"
+
+    def test_the_alarms_hear_of_the_worst_of_all_providers(
+        self, house: House, gauges: dict[tuple[str, str], float]
+    ) -> None:
+        house.enabled = ("plainline", "castello", "oneway")
+        house.thresholds = {"plainline": Decimal(100), "castello": Decimal(50)}
+        house.wire.say("plainline.example/credit", "150", "90")
+        house.wire.say("castello.example/credit", "1000", "500")
+        house.credits().handle()
+        house.later(hours=1)
+
+        house.credits().handle()
+
+        assert gauges["ProvidersLowOnCredit", ""] == 1
+        assert gauges["HoursToFirstEmpty", ""] == 1
+        assert gauges["ProvidersOfUnknownCredit", ""] == 0
+
+    def test_one_that_has_not_said_for_an_hour_is_unknown_and_neither_low_nor_forecast(
+        self, house: House, gauges: dict[tuple[str, str], float]
+    ) -> None:
+        house.wire.say("/credit", "90", "80", not_sent(), not_sent())
+        house.credits().handle()
+        house.later(minutes=30)
+        house.credits().handle()
+        house.later(minutes=59)
+        house.credits().handle()
+        assert (gauges["ProvidersLowOnCredit", ""], gauges["ProvidersOfUnknownCredit", ""]) == (1, 0)
+        gauges.clear()
+        house.later(minutes=1)
+
+        house.credits().handle()
+
+        assert gauges == {("ProvidersLowOnCredit", ""): 0, ("ProvidersOfUnknownCredit", ""): 1}
+
+    def test_one_that_never_told_is_unknown(self, house: House, gauges: dict[tuple[str, str], float]) -> None:
+        house.vault.lost = {"plainline"}
+
+        house.credits().handle()
+
+        assert gauges["ProvidersOfUnknownCredit", ""] == 1
+
+    def test_are_those_that_the_alarms_of_the_template_look_at(
+        self, house: House, gauges: dict[tuple[str, str], float]
+    ) -> None:
+        house.wire.say("/credit", "150", "90")
+        house.credits().handle()
+        house.later(hours=1)
+        house.credits().handle()
+
+        looked_at = re.findall(
+            r"MetricName: (\w+)\n      Dimensions: \[{Name: service, Value: !Sub \"\${AWS::StackName}-credits\"}\]",
+            TEMPLATE.read_text("utf-8"),
+        )
+
+        assert len(looked_at) >= 3
+        assert set(looked_at) <= {name for name, provider in gauges if not provider}
 
 
 def test_measurements_at_once_lose_none_and_cross_once(house: House, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -51,7 +51,7 @@ class Credits:
         now = self._clock()
         fresh = {key: each for key, each in known.items() if each and now - each.measured.answered_at < _TOO_OLD}
         for key, each in fresh.items():
-            telemetry.gauge("CreditLow", each.is_low, provider=key)
+            telemetry.gauge("CreditLow", int(each.is_low), provider=key)
             if each.hours_left is not None:
                 telemetry.gauge("CreditHoursLeft", float(each.hours_left), provider=key)
         telemetry.gauge("ProvidersLowOnCredit", sum(each.is_low for each in fresh.values()))
