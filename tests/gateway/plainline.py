@@ -131,6 +131,7 @@ class Plainline(Oneway, Queries, Cancels, TellsCredit, PollsReplies, ReadsReceip
                 provider_ref=fields["ref"],
                 to=fields.get("to"),
                 message_id=callback.path or None,
+                unwanted=fields.get("unwanted") == "yes",
             )
         ]
 

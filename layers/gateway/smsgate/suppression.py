@@ -24,7 +24,7 @@ from smsgate.stop_words import Word
 SUPPRESSED = Reason(Code.SUPPRESSED, provider_text="the number is on the stop list")
 """Why a message to a number on the list is rejected."""
 
-HISTORY = 20
+HISTORY = 10
 """Changes kept of one number, the latest ones."""
 
 _TRIES = 20
