@@ -6,7 +6,7 @@ import json
 import re
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -54,6 +54,7 @@ from tests.providers.contract import (
     CancelsContract,
     Contract,
     CreditContract,
+    PhonesContract,
     ProviderContract,
     QueriesContract,
     ReceiptsContract,
@@ -1444,30 +1445,15 @@ def shown_on(server: Simulator, phone: str, ref: str) -> list[str]:
     return [shown.text for shown in server.phones[phone] if shown.ref == ref]
 
 
-any_text = st.text(
-    st.characters(exclude_categories=("Cc", "Cs", "Cn", "Zl", "Zp"), include_characters="\n"), min_size=1, max_size=400
-)
+class TestPhones(PhonesContract):
+    provider_class = Every8d
 
+    @pytest.fixture(autouse=True)
+    def _account(self, account: Account) -> None:
+        self.line = account
 
-@given(text=any_text, other=any_text)
-@anything
-def test_any_allowed_text_is_shown_on_the_phone_as_it_was_written(
-    server: Simulator, account: Account, text: str, other: str
-) -> None:
-    provider = Every8d(server.secret())
-    messages = (to(NUMBER, text), to("+886922333444", other), to("+85261234567", text, name=other[:50]))
-    if any(Every8d.refusal(message, server.now()) for message in messages):
-        return
-
-    for carried in (messages[:1], messages):
-        batch = batch_of(submit_all(provider, account, *carried, now=server.now())[0])
-
-        taken = server.accepted[-len(carried) :]
-        assert [(each.to, each.text, each.points) for each in taken] == [
-            (message.to, message.text or "", int(Every8d.measure(message).points)) for message in carried
-        ]
-        assert server.wait_until(lambda batch=batch: shown_on(server, NUMBER, batch))  # type: ignore[misc]
-        assert shown_on(server, NUMBER, batch) == [text]
+    def hand_over(self, server: Simulator, messages: tuple[Message, ...]) -> Sequence[Outcome]:
+        return submit_all(Every8d(server.secret()), self.line, *messages, now=server.now())
 
 
 @pytest.mark.parametrize("hostile", HOSTILE)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
@@ -30,6 +30,7 @@ from tests.providers.contract import (
     PASSWORD,
     CancelsContract,
     CreditContract,
+    PhonesContract,
     ProviderContract,
     QueriesContract,
     ReceiptsContract,
@@ -972,27 +973,11 @@ def shown_on(server: Simulator, phone: str, ref: str) -> list[str]:
     return [shown.text for shown in server.phones[phone] if shown.ref == ref]
 
 
-# What a publisher may write and a handset can show: no controls, no halves of pairs, none of the code points that are
-# no characters.
-any_text = st.text(
-    st.characters(exclude_categories=("Cc", "Cs", "Cn", "Zl", "Zp"), include_characters="\n"), min_size=1, max_size=200
-)
-any_english = st.text(st.characters(codec="ascii", categories=("L", "N", "P", "S", "Zs")), min_size=1, max_size=800)
+class TestPhones(PhonesContract):
+    provider_class = TwSms
 
-
-@given(text=st.one_of(any_text, any_english))
-@settings(parent=anything)
-def test_any_allowed_text_is_shown_on_the_phone_as_it_was_written(server: Simulator, text: str) -> None:
-    message = hello(text=text)
-    if TwSms.refusal(message, server.now()) is not None:
-        return
-
-    outcome = submit_one(TwSms(server.secret()), message, server.now())
-
-    assert isinstance(outcome, Accepted)
-    assert server.accepted[-1].points == TwSms.measure(message).points
-    assert server.wait_until(lambda: shown_on(server, NUMBER, outcome.provider_ref))
-    assert shown_on(server, NUMBER, outcome.provider_ref) == [text]
+    def hand_over(self, server: Simulator, messages: tuple[Message, ...]) -> Sequence[Outcome]:
+        return [submit_one(TwSms(server.secret()), message, server.now()) for message in messages]
 
 
 @pytest.mark.parametrize(
