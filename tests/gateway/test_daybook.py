@@ -267,14 +267,16 @@ class TestASlice:
     def test_counts_what_was_taken_once_for_each_provider_when_it_ends(
         self, house: House, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        house.offers = dict(house.offers)
         house.enabled = ("plainline", "castello")
         purse = house.balance().purse(8)
         writes: list[str] = []
         whole = house.ledger.add_to_account
-        monkeypatch.setattr(
-            house.ledger, "add_to_account", lambda provider, *rest: (writes.append(provider), whole(provider, *rest))
-        )
+
+        def add_to_account(provider: str, *rest: Any) -> None:
+            writes.append(provider)
+            whole(provider, *rest)
+
+        monkeypatch.setattr(house.ledger, "add_to_account", add_to_account)
         not_taken = NotSent(Reason(Code.PROVIDER_UNREACHABLE))
 
         for place in range(6):
