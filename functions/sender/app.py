@@ -8,7 +8,10 @@ from functools import cache
 from typing import Any
 
 from smsgate import aws, telemetry
+from smsgate.admission import Admissions
 from smsgate.dispatcher import Dispatcher
+from smsgate.health import Health
+from smsgate.limits import Limits
 from smsgate.providers import PROVIDERS
 from smsgate.sender import Sender
 from smsgate.wiring import Wiring
@@ -18,14 +21,26 @@ from smstransports import open_exchange
 @cache
 def _sender() -> Sender:
     parts = Wiring()
-    dispatcher = Dispatcher(
-        ledger=parts.ledger,
-        accounts=parts.accounts(lambda: open_exchange(parts.settings.provider_deadline, aws.ses)),
-        secrets=parts.secrets,
+    accounts = parts.accounts(lambda: open_exchange(parts.settings.provider_deadline, aws.ses))
+    admissions = Admissions(
+        accounts=accounts,
         suspensions=parts.suspensions,
-        evidence=parts.evidence,
+        suppressions=parts.suppressions,
+        limits=Limits(parts.ledger, parts.settings.daily_points, parts.clock),
+        balance=parts.balance(accounts),
+        routebook=parts.routebook,
         offers=parts.offers,
         rules=parts.rules,
+        clock=parts.clock,
+    )
+    dispatcher = Dispatcher(
+        ledger=parts.ledger,
+        accounts=accounts,
+        secrets=parts.secrets,
+        admissions=admissions,
+        health=Health(accounts, parts.suspensions),
+        evidence=parts.evidence,
+        offers=parts.offers,
         watch=parts.watch,
         deadline=parts.settings.provider_deadline,
         clock=parts.clock,

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, cast
 from botocore.exceptions import ClientError
 
 from smsgate.accounts import Accounts
+from smsgate.admission import Admissions
 from smsgate.api import Api
 from smsgate.balance import Balance
 from smsgate.callback_urls import receipt_url
@@ -21,15 +22,19 @@ from smsgate.credits import Credits
 from smsgate.daybook import Daybook
 from smsgate.dispatcher import Dispatcher
 from smsgate.evidence import Evidence
+from smsgate.health import Health
 from smsgate.intake import Intake
 from smsgate.ledger import Ledger
+from smsgate.limits import Limits
 from smsgate.lines import Lines
 from smsgate.messages import Lane, Message
 from smsgate.providers.base import Provider
 from smsgate.receipts import Receipts
 from smsgate.reconciler import Reconciler
 from smsgate.replies import Replies
+from smsgate.routebook import Routebook
 from smsgate.routing import Rules
+from smsgate.routing_document import RoutingDocument
 from smsgate.secrets import Callbacks, Secret, Secrets, SecretUnreadable
 from smsgate.sender import Sender
 from smsgate.sessions import Sessions
@@ -108,6 +113,12 @@ class House:
     queues: Queues = field(default_factory=Queues)
     thresholds: dict[str, Decimal] = field(default_factory=dict)
     deadline: timedelta = timedelta(seconds=10)
+    routing: RoutingDocument = field(default_factory=RoutingDocument)
+    daily_points: Decimal | None = None
+
+    def document(self) -> RoutingDocument:
+        """In the place of the routebook."""
+        return self.routing
 
     def clock(self) -> datetime:
         return self.now
@@ -138,14 +149,27 @@ class House:
         return Accounts(cast(Secrets, self.vault), self.offers.__getitem__, lines)
 
     def sender(self) -> Sender:
-        dispatcher = Dispatcher(
-            ledger=self.ledger,
-            accounts=self.accounts(),
-            secrets=cast(Secrets, self.vault),
-            suspensions=self.suspensions,
-            evidence=self.evidence,
+        accounts = self.accounts()
+        suspensions = self.suspensions
+        admissions = Admissions(
+            accounts=accounts,
+            suspensions=suspensions,
+            suppressions=self.suppressions,
+            limits=Limits(self.ledger, self.daily_points, self.clock),
+            balance=self.balance(),
+            routebook=cast(Routebook, self),
             offers=self.offered,
             rules=Rules(self.enabled, frozenset({"TW", "HK"}), None),
+            clock=self.clock,
+        )
+        dispatcher = Dispatcher(
+            ledger=self.ledger,
+            accounts=accounts,
+            secrets=cast(Secrets, self.vault),
+            admissions=admissions,
+            health=Health(accounts, suspensions),
+            evidence=self.evidence,
+            offers=self.offered,
             watch=WATCH,
             deadline=self.deadline,
             clock=self.clock,

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import datetime, timedelta
 
 import pytest
 
 from smsgate import lifecycle
+from smsgate.ledger import Saved, Taken
 from smsgate.messages import Kind, Lane, Message
 from smsgate.outcomes import CallBroken
 from smsgate.reasons import Code
@@ -290,10 +290,9 @@ class TestBatches:
     def test_time_that_runs_out_half_way_leaves_the_rest_for_the_redelivery(self, house: House) -> None:
         house.enabled = ("castello",)
         everybody = [f"+8869{n:08}" for n in range(10_000_000, 10_000_400)]
-        left = iter([timedelta(seconds=60), timedelta(seconds=1)])
         big = record({"id": "sale", "to": everybody, "text": "sale"})
 
-        assert house.sender().handle([big], lambda: next(left)) == ["q1"]
+        assert house.sender().handle([big], lambda: timedelta(seconds=1 if house.wire.requests else 60)) == ["q1"]
         taken = len(house.wire.accepted)
         assert 0 < taken < 400
         assert house.handle({**big, "attributes": {**big["attributes"], "ApproximateReceiveCount": "2"}}) == []
@@ -366,8 +365,14 @@ def test_a_fault_in_a_provider_module_is_a_doubt_and_never_a_second_send(
 
 
 def test_a_claim_that_waited_too_long_for_its_turn_calls_nobody(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
-    clock: Callable[[], datetime] = iter([NOON, *[NOON + timedelta(seconds=25)] * 20]).__next__
-    monkeypatch.setattr(house, "clock", clock)
+    save = house.ledger.save
+
+    def save_and_wait(message: Message) -> Saved | Taken:
+        saved = save(message)
+        house.later(seconds=25 if message.status is Status.SENDING else 0)
+        return saved
+
+    monkeypatch.setattr(house.ledger, "save", save_and_wait)
 
     house.handle(record())
 

@@ -17,6 +17,7 @@ DEFAULTS = {
     "retention": timedelta(days=90),
     "provider_deadline": timedelta(seconds=10),
     "max_parts": None,
+    "daily_points": None,
     "log_level": "INFO",
     "service": "smsgate",
     "metrics_namespace": "smsgate",
@@ -30,6 +31,7 @@ VARIABLES = {
     "retention": "RETENTION_DAYS",
     "provider_deadline": "PROVIDER_DEADLINE",
     "max_parts": "MAX_PARTS",
+    "daily_points": "DAILY_POINTS",
     "log_level": "LOG_LEVEL",
     "service": "SERVICE_NAME",
     "metrics_namespace": "METRICS_NAMESPACE",
@@ -75,6 +77,8 @@ def test_what_has_no_default_is_named_where_it_is_missing(name: str, env: dict[s
         ("provider_deadline", "3", timedelta(seconds=3)),
         ("max_parts", "0", None),
         ("max_parts", "6", 6),
+        ("daily_points", "0", None),
+        ("daily_points", "5000", Decimal(5000)),
         ("log_level", "debug", "DEBUG"),
         ("region", "ap-northeast-1", "ap-northeast-1"),
     ],
@@ -112,6 +116,8 @@ def test_what_is_said_counts(name: str, said: str, meant: object) -> None:
         ("provider_deadline", "٣"),
         ("max_parts", "-1"),
         ("max_parts", "few"),
+        ("daily_points", "-1"),
+        ("daily_points", "1.5"),
     ],
 )
 def test_what_makes_no_sense_is_named_with_what_it_must_be(name: str, said: str) -> None:

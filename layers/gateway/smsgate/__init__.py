@@ -12,7 +12,9 @@ Where to look:
   ledger.py     the truth, in DynamoDB
   sender.py receipts.py replies.py mailbox.py reconciler.py credits.py api.py publisher.py
                 one use case per function, named like it; parts they share:
-  dispatcher.py route, claim, call once, record;  accounts.py, lines.py, sessions.py  the way to a provider
+  dispatcher.py call once, record;  before it admission.py  may it go, wait or not, and claims.py  whose it is
+  accounts.py, lines.py, sessions.py  the way to a provider;  health.py  what a call says of it
+  limits.py     what is counted before anything is spent
   intake.py     callbacks, checked and stored;  evidence.py, conversation.py  reports and replies find their message
   mime.py       raw mails, read for whose they are and what they say
   suspension.py providers left alone for a while;  wakeups.py  records that name messages

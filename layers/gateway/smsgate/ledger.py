@@ -312,6 +312,24 @@ class Ledger:
         """Replace one aspect of a provider's state if nobody changed it since version `seen` (0: there was none)."""
         return self._replace({"pk": f"provider#{provider}", "sk": aspect}, state, seen)
 
+    def count_within(self, name: str, amount: Decimal, limit: Decimal, until: datetime) -> bool:
+        """Add to a count if it stays within its limit; else it stays as it was."""
+        if amount > limit:
+            return False
+        try:
+            self._update(
+                _count_key(name),
+                "ADD used :amount SET expires = :expires",
+                {":amount": amount, ":room": limit - amount, ":expires": int(until.timestamp())},
+                "attribute_not_exists(used) OR used <= :room",
+            )
+        except self._client.exceptions.ConditionalCheckFailedException:
+            return False
+        return True
+
+    def count_back(self, name: str, amount: Decimal) -> None:
+        self._update(_count_key(name), "ADD used :amount", {":amount": -amount})
+
     def count_failure(self, provider: str, now: datetime, since: datetime | None) -> int:
         """One more failure in a row: how many they are now. A row begins anew unless its last is from after `since`."""
         key = {"pk": f"provider#{provider}", "sk": "failures"}
@@ -560,6 +578,10 @@ def _sender_key(number: str) -> str:
 
 def _suppression_key(number: str) -> Plain:
     return {"pk": f"{_SUPPRESSED}{number}", "sk": "suppression"}
+
+
+def _count_key(name: str) -> Plain:
+    return {"pk": f"count#{name}", "sk": "count"}
 
 
 def _reference_key(provider: str, provider_ref: str, to: str) -> Plain:

@@ -92,6 +92,11 @@ class Settings:
         return self._number("MAX_PARTS", 0, least=0) or None
 
     @property
+    def daily_points(self) -> Decimal | None:
+        """None: no limit."""
+        return Decimal(self._number("DAILY_POINTS", 0, least=0)) or None
+
+    @property
     def service(self) -> str:
         """Whose log lines and metrics they are."""
         return self._env.get("SERVICE_NAME") or "smsgate"

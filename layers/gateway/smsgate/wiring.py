@@ -64,7 +64,7 @@ class Wiring:
 
     @cached_property
     def suspensions(self) -> Suspensions:
-        return Suspensions(self.ledger, self.clock)
+        return Suspensions(self.ledger, self.clock, lambda: self.routebook.document().policy.slow_receipts)
 
     @cached_property
     def daybook(self) -> Daybook:
