@@ -270,6 +270,35 @@ class TestByAProvider:
 
         assert not listed(house)
 
+    def test_nor_does_it_long_after_when_the_history_has_forgotten(self, house: House) -> None:
+        taken(house)
+        house.evidence.receive("plainline", REFUSED, "callback#1")
+        for _ in range(HISTORY):
+            house.suppressions.lift(PHONE)
+            house.suppressions.put(PHONE, None)
+        house.suppressions.lift(PHONE)
+
+        house.evidence.receive("plainline", REFUSED, "callback#1")
+
+        assert not listed(house)
+
+    def test_nor_does_one_whose_worker_was_lost_before_the_message_knew(
+        self, house: House, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        taken(house)
+        with monkeypatch.context() as broken:
+            broken.setattr(Ledger, "save", fails)
+            with pytest.raises(ClientError):
+                house.evidence.receive("plainline", REFUSED, "callback#1")
+        house.suppressions.lift(PHONE)
+
+        house.evidence.receive("plainline", REFUSED, "callback#1")
+
+        assert not listed(house)
+        found = house.ledger.get(message().message_id)
+        assert found is not None
+        assert found.status is Status.UNDELIVERED
+
     def test_the_report_of_a_later_message_lists_it_again(self, house: House) -> None:
         house.suppressions.refused("plainline", message(), "UNWANTED")
         house.suppressions.lift(PHONE)
