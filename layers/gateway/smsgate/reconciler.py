@@ -160,9 +160,7 @@ class Reconciler:
         provider = self._offers.get(message.provider or "")
         return provider is not None and issubclass(provider, Queries) and message.provider_ref is not None
 
-    def _ask_all(
-        self, pool: Executor, messages: Sequence[Message], time_left: Callable[[], timedelta]
-    ) -> None:
+    def _ask_all(self, pool: Executor, messages: Sequence[Message], time_left: Callable[[], timedelta]) -> None:
         questions: dict[str, list[_Question]] = defaultdict(list)
         for message in messages:
             if self._can_ask(message):
