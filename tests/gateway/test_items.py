@@ -5,14 +5,16 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from smsgate import lifecycle
 from smsgate.attributes import from_wire, to_wire
 from smsgate.items import message_from_plain, message_to_plain, stamp, time_of
-from smsgate.messages import Attempt, Claim, Form, Kind, Lane, Message, Moment, OnDoubt, TooLong
+from smsgate.messages import Attempt, Claim, Form, Kind, Lane, Message, Moment, OnDoubt, Report, TooLong
 from smsgate.reasons import Code, Reason
 from smsgate.status import Status
+from tests.gateway.examples import MINUTE, NOON, UNTIL, WATCH, message
 
 TIMES = st.integers(0, 4_000_000_000_000_000).map(
     lambda us: datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=us)
@@ -74,6 +76,8 @@ MESSAGES = st.builds(
 
 @given(MESSAGES)
 def test_a_message_comes_out_as_it_went_in(message: Message) -> None:
+    assume(message.status is not Status.DOUBTFUL or message.due_at is None)  # nobody looks at what is doubtful
+
     assert message_from_plain(from_wire(to_wire(message_to_plain(message, timedelta(days=90))))) == message
 
 
@@ -99,3 +103,22 @@ def test_an_item_outlives_its_retention_from_the_time_it_is_to_be_sent() -> None
     plain = message_to_plain(message, timedelta(days=90))
 
     assert plain["expires"] == int((sent_at + timedelta(days=90)).timestamp())
+
+
+def test_what_is_doubtful_is_listed_apart_since_when_it_is_and_is_due_to_nobody() -> None:
+    doubtful = lifecycle.lapse(lifecycle.claim(message(), "plainline", NOON, UNTIL), UNTIL)
+    told = Report(None, None, "ODD", provider_ref="ref1")
+    noted = lifecycle.report(doubtful, told, UNTIL + MINUTE, WATCH)
+
+    for each in (doubtful, noted):
+        plain = message_to_plain(each, timedelta(days=90))
+        assert (plain["due_shard"], plain["due_at"]) == ("doubt", stamp(UNTIL))
+        assert message_from_plain(from_wire(to_wire(plain))).due_at is None
+
+
+def test_what_is_settled_is_listed_no_more() -> None:
+    doubtful = lifecycle.lapse(lifecycle.claim(message(), "plainline", NOON, UNTIL), UNTIL)
+    delivered = lifecycle.report(doubtful, Report(Status.DELIVERED, None, "OK"), UNTIL + MINUTE, WATCH)
+
+    assert delivered.status is Status.DELIVERED
+    assert "due_shard" not in message_to_plain(delivered, timedelta(days=90))

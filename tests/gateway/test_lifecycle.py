@@ -295,6 +295,69 @@ class TestCanceling:
         assert lifecycle.cancel(too_late, NOON) is too_late
 
 
+def doubtful(**fields: object) -> Message:
+    return lifecycle.lapse(claimed(**fields), UNTIL)
+
+
+class TestResolving:
+    def test_as_sent_keeps_the_provider_and_watches_the_message_from_now_on(self) -> None:
+        message = lifecycle.resolve_as_sent(doubtful(), UNTIL, WATCH)
+
+        assert (message.status, message.provider) == (Status.SENT, "plainline")
+        assert statuses(message)[-1] == (Status.DOUBTFUL, Status.SENT)
+        assert message.timeline[-1].revised
+        assert message.due_at == UNTIL + WATCH.schedule[0]
+        assert message.attempts[-1].outcome == "maybe_sent"
+
+    def test_as_sent_ends_unconfirmed_where_nothing_is_heard_until_the_watch_is_over(self) -> None:
+        message = lifecycle.resolve_as_sent(doubtful(), UNTIL, WATCH)
+
+        assert lifecycle.unconfirm(message, WATCH.ends(message), WATCH).status is Status.UNCONFIRMED
+
+    def test_as_sent_is_scheduled_where_its_time_is_still_to_come(self) -> None:
+        later = NOON + timedelta(hours=4)
+
+        message = lifecycle.resolve_as_sent(doubtful(send_at=later), UNTIL, WATCH)
+
+        assert (message.status, message.due_at) == (Status.SCHEDULED, later + WATCH.schedule[0])
+
+    @pytest.mark.parametrize(("private", "kept"), [(True, False), (False, True)])
+    def test_as_sent_drops_a_private_text(self, private: bool, kept: bool) -> None:
+        doubted = doubtful(private=private)
+        assert doubted.text
+
+        message = lifecycle.resolve_as_sent(doubted, UNTIL, WATCH)
+
+        assert bool(message.text) is kept
+
+    def test_by_resend_waits_to_be_sent_now_with_its_text(self) -> None:
+        message = lifecycle.resolve_by_resend(doubtful(private=True), UNTIL, UNTIL + MINUTE)
+
+        assert message.status is Status.ACCEPTED
+        assert statuses(message)[-1] == (Status.DOUBTFUL, Status.ACCEPTED)
+        assert (message.next_attempt_at, message.due_at) == (UNTIL, UNTIL + MINUTE)
+        assert message.text
+        assert lifecycle.claim(message, "castello", UNTIL, UNTIL + MINUTE).status is Status.SENDING
+
+    def test_by_resend_lets_a_late_report_of_the_first_time_still_count(self) -> None:
+        message = delivered(lifecycle.resolve_by_resend(doubtful(), UNTIL, UNTIL + MINUTE))
+
+        assert message.status is Status.DELIVERED
+
+    def test_says_who_settled_it(self) -> None:
+        as_sent = lifecycle.resolve_as_sent(doubtful(), UNTIL, WATCH)
+        by_resend = lifecycle.resolve_by_resend(doubtful(), UNTIL, UNTIL + MINUTE)
+
+        for resolved in (as_sent, by_resend):
+            (note,) = [moment for moment in resolved.timeline if moment.kind is Kind.NOTE]
+            assert "by the operator" in dict(note.data)["resolved"]
+
+    @pytest.mark.parametrize("certain", [lifecycle.accept(message(), NOON), claimed(), sent(), delivered(sent())])
+    def test_is_only_for_what_is_doubtful(self, certain: Message) -> None:
+        assert lifecycle.resolve_as_sent(certain, UNTIL, WATCH) is certain
+        assert lifecycle.resolve_by_resend(certain, UNTIL, UNTIL) is certain
+
+
 Step = Callable[[Message], Message]
 
 REPORTS = st.builds(
@@ -312,6 +375,8 @@ STEPS = st.lists(
         st.just(lambda m: lifecycle.call_next(m, len(m.attempts), UNREACHABLE, "castello", NOON, UNTIL)),
         st.just(lambda m: lifecycle.lapse(m, UNTIL)),
         st.just(lambda m: lifecycle.cancel(m, NOON)),
+        st.just(lambda m: lifecycle.resolve_as_sent(m, NOON, WATCH)),
+        st.just(lambda m: lifecycle.resolve_by_resend(m, NOON, NOON)),
         st.just(lambda m: lifecycle.park(m, Reason(Code.RATE_LIMITED), NOON, NOON)),
         st.just(lambda m: lifecycle.unconfirm(m, NOON + WATCH.length, WATCH)),
         st.just(lambda m: lifecycle.expire(m, NOON + MINUTE)),
@@ -336,9 +401,10 @@ def test_no_sequence_of_steps_goes_back_from_a_final_status_or_sends_what_may_ha
                 Status.UNDELIVERED,
             }
             assert evidence
-            assert now.timeline[-1].revised
+            assert [moment.revised for moment in now.timeline if moment.kind is Kind.STATUS][-1]
         if len(now.attempts) > len(before.attempts):
             certain = [attempt.outcome in ("not_sent", "refused") for attempt in now.attempts[:-1]]
-            assert on_doubt is OnDoubt.RESEND or all(certain), "only what certainly did not go out is sent again"
+            wanted = any("resolved" in dict(moment.data) for moment in now.timeline)
+            assert wanted or on_doubt is OnDoubt.RESEND or all(certain), "only what certainly did not go out goes again"
         assert (now.claim is not None) == (now.status is Status.SENDING)
         assert now.status is not Status.SENDING or now.due_at, "a lost worker is always found"

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from smsgate import telemetry
 from smsgate.ledger import Page, Saved, Taken
 from smsgate.messages import Kind, Lane, Message, Reply, Report
 from smsgate.outcomes import CallBroken
@@ -19,7 +20,7 @@ from smsgate.wire import HttpExchange
 from tests.gateway.conftest import TABLE
 from tests.gateway.examples import NOON
 from tests.gateway.house import QUEUES, Counts, House, fails, record, wake_up
-from tests.gateway.plainline import Plainline, not_sent
+from tests.gateway.plainline import Plainline, maybe_sent, not_sent
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -684,3 +685,48 @@ def _run_another_between_reading_and_writing(house: House, monkeypatch: pytest.M
 
 def _code(message: Message) -> Code | None:
     return message.reason.code if message.reason else None
+
+
+class TestDoubt:
+    @pytest.fixture
+    def told(self, monkeypatch: pytest.MonkeyPatch) -> list[float]:
+        gauged: list[float] = []
+
+        def gauge(name: str, value: float, *, provider: str = "") -> None:
+            if name == "DoubtfulOpen":
+                gauged.append(value)
+
+        monkeypatch.setattr(telemetry, "gauge", gauge)
+        return gauged
+
+    def test_is_counted_by_every_run_also_where_there_is_none(self, house: House, told: list[float]) -> None:
+        many(house, 3, id="certain")
+        house.reconcile()
+        for place in range(3):
+            house.wire.say("/send", maybe_sent())
+            house.handle(record(id=f"lost-{place}"))
+        house.later(hours=100)
+
+        house.reconcile()
+
+        assert told == [0, 3]
+
+    def test_is_counted_no_more_once_evidence_settles_it(self, house: House, told: list[float]) -> None:
+        house.wire.say("/send", maybe_sent())
+        house.handle(record())
+        house.receive_at_own_url(house.one(), "ref=r1&status=there")
+
+        house.reconcile()
+
+        assert house.one().status is Status.DELIVERED
+        assert told == [0]
+
+    def test_is_left_to_evidence_and_operators(self, house: House) -> None:
+        house.wire.say("/send", maybe_sent())
+        house.handle(record())
+        before = house.one()
+        house.later(hours=200)
+
+        house.reconcile()
+
+        assert house.one() == before

@@ -16,6 +16,9 @@ Plain = dict[str, Any]
 DUE_SHARDS = 4
 """A sparse index of one key would slow the table down at about a thousand messages a second."""
 
+DOUBT = "doubt"
+"""A shard of its own for messages that nothing but evidence or an operator settles: to be counted, not looked at."""
+
 
 def stamp(moment: datetime) -> str:
     """Times as text of one width, so that they sort as they follow one another."""
@@ -57,8 +60,8 @@ def message_to_plain(message: Message, retention: timedelta) -> Plain:
         "points": message.points,
         "updated_at": _stamp(message.updated_at),
         "next_attempt_at": _stamp(message.next_attempt_at),
-        "due_at": _stamp(message.due_at),
-        "due_shard": str(position % DUE_SHARDS) if message.due_at else None,
+        "due_at": _stamp(_listed_at(message)),
+        "due_shard": _shard(message, position),
         "reported_at": message.reported_at,
         "checks": message.checks or None,
         "admitted": message.admitted or None,
@@ -102,7 +105,7 @@ def message_from_plain(plain: Plain) -> Message:
         points=plain.get("points"),
         updated_at=_time(plain.get("updated_at")),
         next_attempt_at=_time(plain.get("next_attempt_at")),
-        due_at=_time(plain.get("due_at")),
+        due_at=_time(plain.get("due_at")) if plain.get("due_shard") != DOUBT else None,
         reported_at=plain.get("reported_at"),
         checks=int(plain.get("checks", 0)),
         admitted=plain.get("admitted", False),
@@ -112,6 +115,20 @@ def message_from_plain(plain: Plain) -> Message:
         timeline=tuple(_moment_from_plain(moment) for moment in plain.get("timeline", ())),
         version=int(plain["version"]),
     )
+
+
+def _shard(message: Message, position: int) -> str | None:
+    if message.status is Status.DOUBTFUL:
+        return DOUBT
+    return str(position % DUE_SHARDS) if message.due_at else None
+
+
+def _listed_at(message: Message) -> datetime | None:
+    """Its place in the index: when it is due, or since when it has been doubtful."""
+    if message.status is not Status.DOUBTFUL:
+        return message.due_at
+    since = (moment.at for moment in reversed(message.timeline) if moment.status is Status.DOUBTFUL)
+    return next(since, message.accepted_at)
 
 
 def reason_from_plain(plain: Plain | None) -> Reason | None:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from smsgate.attributes import from_wire, to_wire
 from smsgate.items import (
+    DOUBT,
     DUE_SHARDS,
     Plain,
     message_from_plain,
@@ -151,6 +152,17 @@ class Ledger:
         """Keys of the messages of one shard that somebody must look at, the longest overdue first."""
         values = {":shard": str(shard), ":now": stamp(now)}
         return self._page("due", "due_shard = :shard AND due_at <= :now", values, {}, limit, cursor)
+
+    def doubtful(self) -> int:
+        """How many messages nobody knows the end of; of very many (a page of the index), at least so many."""
+        answer = self._client.query(
+            TableName=self._table,
+            IndexName="due",
+            KeyConditionExpression="due_shard = :shard",
+            ExpressionAttributeValues=to_wire({":shard": DOUBT}),
+            Select="COUNT",
+        )
+        return answer["Count"]
 
     # Requests that were refused whole
 

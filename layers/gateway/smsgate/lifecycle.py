@@ -166,10 +166,24 @@ def cancel(message: Message, now: datetime, points: Decimal | None = None) -> Me
     if message.status not in (Status.ACCEPTED, Status.SCHEDULED):
         return message
     data = (("points_returned", str(points)),) if points is not None else ()
-    noted = replace(
-        message, timeline=(*message.timeline, Moment(now, Kind.NOTE, data=(("canceled", "by the publisher"), *data)))
-    )
+    noted = _note(message, now, "canceled", "by the publisher", data)
     return _finish(_move(noted, Status.CANCELED, now, Reason(Code.CANCELED)))
+
+
+def resolve_as_sent(message: Message, now: datetime, watch: Watch) -> Message:
+    """An operator knows that the provider took it: it is watched for reports like any other."""
+    if message.status is not Status.DOUBTFUL:
+        return message
+    return _taken(_note(message, now, "resolved", "as sent, by the operator"), now, watch)
+
+
+def resolve_by_resend(message: Message, now: datetime, again: datetime) -> Message:
+    """An operator wants it sent again, whatever became of the first time. Should its wake-up be lost, it is woken
+    `again`."""
+    if message.status is not Status.DOUBTFUL:
+        return message
+    noted = _note(message, now, "resolved", "to be sent again, by the operator")
+    return replace(_wait(noted, message.reason or Reason(Code.UNKNOWN), now, now), due_at=again)
 
 
 def report(message: Message, told: Report, now: datetime, watch: Watch) -> Message:
@@ -236,14 +250,29 @@ def _settle_accepted(message: Message, outcome: Accepted, now: datetime, watch: 
         message,
         provider_ref=message.provider_ref or outcome.provider_ref,
         points=outcome.points if outcome.points is not None else message.points,
-        text=None if message.private else message.text,
+        text=_text_after_submission(message),
     )
     if not (known.status in (Status.ACCEPTED, Status.SENDING) or known.status.is_open_to_evidence):
         return message if known == message else known  # A report was faster than the answer.
-    scheduled = known.send_at is not None and known.send_at > now
-    taken = _move(known, Status.SCHEDULED if scheduled else Status.SENT, now)
-    submitted = known.send_at if scheduled and known.send_at else now
-    return replace(taken, claim=None, next_attempt_at=None, due_at=watch.first_check(submitted))
+    return _taken(known, now, watch)
+
+
+def _taken(message: Message, now: datetime, watch: Watch) -> Message:
+    """The provider has it: it is sent, or will be at its time."""
+    scheduled = message.send_at is not None and message.send_at > now
+    taken = _move(message, Status.SCHEDULED if scheduled else Status.SENT, now)
+    submitted = message.send_at if scheduled and message.send_at else now
+    return replace(
+        taken,
+        claim=None,
+        next_attempt_at=None,
+        due_at=watch.first_check(submitted),
+        text=_text_after_submission(message),
+    )
+
+
+def _text_after_submission(message: Message) -> str | None:
+    return None if message.private else message.text
 
 
 def _doubt(message: Message, reason: Reason, now: datetime) -> Message:
@@ -278,6 +307,11 @@ def _explain(message: Message, explained: Data, now: datetime, reason: Reason | 
         return message
     why = Moment(now, Kind.ROUTE, reason=reason, data=tuple(sorted(explained)))
     return replace(message, timeline=(*message.timeline, why))
+
+
+def _note(message: Message, now: datetime, name: str, words: str, more: Data = ()) -> Message:
+    moment = Moment(now, Kind.NOTE, data=((name, words), *more))
+    return replace(message, timeline=(*message.timeline, moment))
 
 
 def _finish(message: Message, *, keep_text: bool = False) -> Message:

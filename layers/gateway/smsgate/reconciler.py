@@ -87,6 +87,7 @@ class Reconciler:
                 looked_at = [message for message in pool.map(self._look, ids) if message is not None]
                 self._wake(message for message in looked_at if message.status is Status.ACCEPTED)
                 self._ask_all(pool, [m for m in looked_at if m.status in (Status.SENT, Status.SCHEDULED)], time_left)
+        telemetry.gauge("DoubtfulOpen", self._ledger.doubtful())
         telemetry.count("ReconcilerRan")
 
     # Due work
