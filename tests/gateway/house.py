@@ -142,7 +142,7 @@ class House:
 
     @property
     def evidence(self) -> Evidence:
-        return Evidence(self.ledger, self.suppressions, WATCH, self.clock)
+        return Evidence(self.ledger, self.suppressions, self.daybook, WATCH, self.clock)
 
     def accounts(self) -> Accounts:
         lines = Lines(lambda: self.wire.exchange, Sessions(self.ledger, self.deadline, self.clock))

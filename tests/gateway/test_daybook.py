@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -17,7 +18,7 @@ from smsgate.outcomes import Accepted, NotSent
 from smsgate.reasons import Code, Reason
 from smsgate.status import Status
 from tests.gateway.examples import MINUTE, NOON, UNTIL, WATCH, message
-from tests.gateway.house import Counts, House
+from tests.gateway.house import Counts, House, fails
 from tests.gateway.plainline import not_sent
 
 DAY = date(2026, 11, 20)
@@ -130,6 +131,31 @@ class TestAReport:
         self.report(house, before, points)
 
         assert account(house) == {}
+
+    def test_that_is_faster_than_the_answer_corrects_nothing_for_the_answer_counts(self, house: House) -> None:
+        self.report(house, sent(1), 3)
+
+        assert account(house) == {}
+
+    def test_that_cannot_be_counted_is_applied_all_the_same(
+        self, house: House, counts: Counts, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(house.ledger, "add_to_account", fails)
+
+        after = self.report(house, lifecycle.settle(sent(1), 1, Accepted("ref1"), NOON, WATCH), 3)
+
+        assert (after.status, after.points) == (Status.DELIVERED, 3)
+        assert counts["AccountNotCorrected"] == 1
+
+    def test_is_applied_and_corrects_by_whatever_way_it_comes(self, house: House) -> None:
+        before = lifecycle.settle(sent(1), 1, Accepted("ref1"), NOON, WATCH)
+        house.ledger.save(replace(before, version=0))
+        told = Report(Status.DELIVERED, None, "there", points=Decimal(3))
+
+        house.evidence.apply(house.ledger.get(before.message_id) or before, told)
+        house.evidence.apply(before, told)  # read before the first was written
+
+        assert (account(house)["taken"], account(house)["differing"]) == (2, 1)
 
     def test_that_comes_again_corrects_nothing_more(self, house: House) -> None:
         before = lifecycle.settle(sent(1), 1, Accepted("ref1"), NOON, WATCH)

@@ -17,6 +17,10 @@ from smsgate.clock import TAIPEI
 from smsgate.items import Plain
 from smsgate.ledger import AccountSums, Ledger
 from smsgate.messages import Message
+from smsgate.status import Status
+
+_NOT_COUNTED = frozenset({Status.ACCEPTED, Status.SENDING, Status.DOUBTFUL})
+"""No answer said that the provider took it; where one comes yet, it counts what it says itself."""
 
 KEPT = 100
 """Messages behind a difference that are kept by name, of a provider's day."""
@@ -83,11 +87,19 @@ class Daybook:
         self._ledger.add_to_account(provider, day, sums, tally.differing[:KEPT], KEPT, self._clock())
 
     def corrected(self, before: Message, after: Message) -> None:
-        """A report said what a message really took, which is not what was known of it."""
-        if before.points is None or after.points is None or before.points == after.points or not after.provider:
+        """A report said what a message really took, which is not what was counted of it. Never raises."""
+        if before.status in _NOT_COUNTED or before.points is None or after.points is None or not after.provider:
+            return
+        if before.points == after.points:
             return
         tally = Tally(taken=after.points - before.points, differing=[after.message_id])
-        self.add(after.provider, day_of(after, self._clock()), tally)
+        try:
+            self.add(after.provider, day_of(after, self._clock()), tally)
+        except Exception as error:
+            # The report is in the ledger, and its points with it; it must not come again for the sake of a sum.
+            extra = {"message_id": after.message_id, "error": type(error).__name__}
+            self._log.error("account not corrected", extra=extra)
+            telemetry.count("AccountNotCorrected", provider=after.provider)
 
     def moved(self, provider: str, movement: Movement) -> None:
         """May be said again: it is written, not added."""

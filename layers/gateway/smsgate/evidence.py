@@ -7,6 +7,7 @@ from datetime import datetime
 
 from smsgate import lifecycle
 from smsgate.addressed import addressed
+from smsgate.daybook import Daybook
 from smsgate.ledger import Ledger
 from smsgate.lifecycle import Watch
 from smsgate.messages import Message, Report
@@ -15,9 +16,17 @@ from smsgate.suppression import Suppressions
 
 
 class Evidence:
-    def __init__(self, ledger: Ledger, suppressions: Suppressions, watch: Watch, clock: Callable[[], datetime]) -> None:
+    def __init__(
+        self,
+        ledger: Ledger,
+        suppressions: Suppressions,
+        daybook: Daybook,
+        watch: Watch,
+        clock: Callable[[], datetime],
+    ) -> None:
         self._ledger = ledger
         self._suppressions = suppressions
+        self._daybook = daybook
         self._watch = watch
         self._clock = clock
 
@@ -26,7 +35,16 @@ class Evidence:
         if report.unwanted and self._is_news(message, report):
             # Before the report is noted: should this worker be lost in between, it is told again and done again.
             self._suppressions.refused(provider or message.provider or "", message, report.provider_code)
-        return self._ledger.change_from(message, lambda m: lifecycle.report(m, report, self._clock(), self._watch))
+        before = message
+
+        def step(known: Message) -> Message:
+            nonlocal before
+            before = known
+            return lifecycle.report(known, report, self._clock(), self._watch)
+
+        after = self._ledger.change_from(message, step)
+        self._daybook.corrected(before, after)
+        return after
 
     def receive(self, provider: str, report: Report, callback_key: str) -> bool:
         """A report that came by callback; False where it is of no message that provider was given, as far as is known.
