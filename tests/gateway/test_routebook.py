@@ -133,6 +133,19 @@ class TestReading:
 
         assert follows(book) == "plainline"
 
+    def test_one_that_was_away_for_a_while_is_followed_again(self, store: Store) -> None:
+        store.put(to("castello"))
+        book = store.book()
+        book.document()
+        store.delete()
+        store.later(60)
+        book.document()
+        store.put(to("castello"))
+
+        store.later(60)
+
+        assert follows(book) == "castello"
+
     def test_as_long_as_it_stays_the_same_it_is_read_once(self, store: Store) -> None:
         store.put(to("castello"))
         book = store.book()

@@ -344,6 +344,8 @@ class TestMatching:
             ("a*b*c", "a--c--b", False),
             ("a*a", "a", False),
             ("ab*ba", "aba", False),
+            ("*b*b", "ab", False),
+            ("*b*b", "abb", True),
             ("*x*", "axb", True),
             ("*x*", "ab", False),
             ("*", "", True),
