@@ -324,24 +324,6 @@ class Ledger:
         """Replace one aspect of a provider's state if nobody changed it since version `seen` (0: there was none)."""
         return self._replace({"pk": f"provider#{provider}", "sk": aspect}, state, seen)
 
-    def count_within(self, name: str, amount: Decimal, limit: Decimal, until: datetime) -> bool:
-        """Add to a count if it stays within its limit; else it stays as it was."""
-        if amount > limit:
-            return False
-        try:
-            self._update(
-                _count_key(name),
-                "ADD used :amount SET expires = :expires",
-                {":amount": amount, ":room": limit - amount, ":expires": int(until.timestamp())},
-                "attribute_not_exists(used) OR used <= :room",
-            )
-        except self._client.exceptions.ConditionalCheckFailedException:
-            return False
-        return True
-
-    def count_back(self, name: str, amount: Decimal) -> None:
-        self._update(_count_key(name), "ADD used :amount", {":amount": -amount})
-
     def count_failure(self, provider: str, now: datetime, since: datetime | None) -> int:
         """One more failure in a row: how many they are now. A row begins anew unless its last is from after `since`."""
         key = {"pk": f"provider#{provider}", "sk": "failures"}
@@ -440,6 +422,53 @@ class Ledger:
     def mark_account_told(self, provider: str, day: date) -> None:
         self._update(_account_key(provider, day), "SET told = :told", {":told": True})
 
+    # Counts
+
+    def count(self, name: str, amount: Decimal, until: datetime) -> Decimal:
+        """Add to a count, whatever it comes to: what it is now."""
+        counted = self._update(
+            _count_key(name),
+            "ADD used :amount, version :one SET expires = :expires",
+            {":amount": amount, ":one": 1, ":expires": int(until.timestamp())},
+        )
+        return Decimal(counted["used"])
+
+    def count_within(self, name: str, amount: Decimal, limit: Decimal, until: datetime) -> bool:
+        """Add to a count if it stays within its limit; else it stays as it was."""
+        if amount > limit:
+            return False
+        token = self._token()
+        before = self._update_unless_repeated(
+            _count_key(name),
+            "ADD used :amount, version :one SET expires = :expires, stamp = :token",
+            {
+                ":amount": amount,
+                ":one": 1,
+                ":expires": int(until.timestamp()),
+                ":token": token,
+                ":room": limit - amount,
+            },
+            "(attribute_not_exists(used) OR used <= :room) AND (attribute_not_exists(stamp) OR stamp <> :token)",
+        )
+        return before is None or before.get("stamp") == token
+
+    def count_back(self, name: str, amount: Decimal) -> None:
+        """Take from a count what was added to it, at most once; where it cannot be known, it stays counted."""
+        for _ in range(_TRIES):
+            known = self._get(_count_key(name))
+            if known is None or known["used"] < amount:
+                return
+            token = self._token()
+            before = self._update_unless_repeated(
+                _count_key(name),
+                "ADD used :amount, version :one SET stamp = :token",
+                {":amount": -amount, ":one": 1, ":token": token, ":seen": known["version"]},
+                "version = :seen",
+            )
+            # One write on, and not ours: lost to somebody else. Two on, ours may be the first of them.
+            if before is None or before.get("stamp") == token or before.get("version") != known["version"] + 1:
+                return
+
     # The table
 
     def _replace(self, key: Plain, state: Mapping[str, Any], seen: int) -> bool:
@@ -449,6 +478,8 @@ class Ledger:
             before = self._put(plain, "version = :seen", {":seen": seen})
         else:
             before = self._put(plain, "attribute_not_exists(pk)", {})
+        if before is plain:
+            return False  # It was deleted since it was read: nobody's is there, ours neither.
         return before is None or before.get("stamp") == token
 
     def _expires(self, now: datetime) -> int:
@@ -508,6 +539,24 @@ class Ledger:
             **optional,
         )
         return from_wire(answer["Attributes"])
+
+    def _update_unless_repeated(
+        self, key: Plain, expression: str, values: Mapping[str, Any], condition: str
+    ) -> Plain | None:
+        """None where it was written; else the item that stood in the way, by whose stamp our own write is known."""
+        try:
+            self._client.update_item(
+                TableName=self._table,
+                Key=to_wire(key),
+                UpdateExpression=expression,
+                ConditionExpression=condition,
+                ExpressionAttributeValues=to_wire(values),
+                ReturnValuesOnConditionCheckFailure="ALL_OLD",
+            )
+        except self._client.exceptions.ConditionalCheckFailedException as failed:
+            item: Mapping[str, Any] = failed.response.get("Item", {})  # type: ignore[assignment]
+            return from_wire(item)
+        return None
 
     def _query(self, condition: str, values: Mapping[str, Any], *, consistent: bool) -> Iterator[Plain]:
         start: dict[str, Any] = {}

@@ -1,32 +1,36 @@
 """What is counted before anything is spent: messages to one number, points of a day, messages to a provider in a time.
 
 Each count is one item and one conditional write, however much was counted before, so it costs the same on a quiet day
-and under attack, and no number of workers at once can get past a limit. A write whose answer was lost may be repeated
-by its client and then counts twice: too much is counted, never too little. What is not limited is not counted.
+and under attack, and no number of workers at once can get past a limit. What is not limited is not counted.
+
+A client repeats a write whose answer was lost. If another worker has counted in between, the message counts twice: too
+much is counted then, never too little, and what is given back is given back at most once.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
+from smsgate import telemetry
 from smsgate.clock import TAIPEI
 from smsgate.items import Plain, stamp, time_of
 from smsgate.ledger import Contended, Ledger
-from smsgate.messages import Message
+from smsgate.messages import Lane, Message
 from smsgate.policy import Mode, Policy, Rate, Velocity
 from smsgate.reasons import Code, Reason
+from smsgate.turns import Given, Turns
 
 ASPECT = "turns"
 
 _KEPT = timedelta(days=2)
 """How long a count is kept after its time: nothing asks for it any more, but clocks differ."""
 
-_GRAIN = 50
-"""Turns closer together than this part of a rate's time are kept as one, at the later moment."""
+_HOLDS = timedelta(minutes=2)
+"""How late a turn may be used. After an outage of the queues all of them would be used at once."""
 
 _TRIES = 50
 
@@ -69,13 +73,14 @@ class Limits:
         counted: list[Count] = []
         monitored: list[str] = []
         for count in self._counts(message, points, policy):
-            fits = self._ledger.count_within(count.key, count.amount, count.limit, count.until + _KEPT)
-            if fits:
+            if self._fits(count):
                 counted.append(count)
             elif count.mode is Mode.MONITOR:
+                counted.append(count)
                 monitored.append(count.metric)
             else:
                 self._undo(counted)
+                telemetry.count(f"Refused{count.metric}")
                 return Admission(refused=Reason(Code.RATE_LIMITED, provider_text=count.name))
         return Admission(tuple(counted), monitored=tuple(monitored))
 
@@ -83,87 +88,85 @@ class Limits:
         """The message was another worker's: what was counted for it here is free again."""
         self._undo(admission.counted)
 
-    def _undo(self, counted: list[Count] | tuple[Count, ...]) -> None:
+    def _fits(self, count: Count) -> bool:
+        """A limit that is only watched counts what goes beyond it too: should it be enforced, it knows of all."""
+        if count.mode is Mode.MONITOR:
+            return self._ledger.count(count.key, count.amount, count.until + _KEPT) <= count.limit
+        return self._ledger.count_within(count.key, count.amount, count.limit, count.until + _KEPT)
+
+    def _undo(self, counted: Iterable[Count]) -> None:
         for count in counted:
             self._ledger.count_back(count.key, count.amount)
 
-    def _counts(self, message: Message, points: Decimal, policy: Policy) -> list[Count]:
+    def _counts(self, message: Message, points: Decimal, policy: Policy) -> Iterator[Count]:
+        """The day comes last: it is every worker's, so what is refused for another reason must not touch it."""
         now = self._clock()
-        counts = [_of_number(message.to, velocity, now) for velocity in policy.velocities]
-        if self._daily_points is not None:
-            counts.append(_of_day(points, self._daily_points, policy.points, now))
-        return counts
+        for velocity in policy.velocities:
+            yield _of_number(message.to, velocity, now)
+        if self._daily_points is not None and points:
+            yield _of_day(points, self._daily_points, policy.points, now)
 
     # Turns
 
-    def turns(self, provider: str, count: int, rate: Rate) -> list[datetime]:
+    def turns(self, provider: str, count: int, rate: Rate, lane: Lane = Lane.URGENT) -> list[datetime]:
         """The moments at which so many messages may go to the provider, the earliest first; each is given out once.
 
         In no stretch of the rate's length lie more turns than the rate allows, wherever the stretch begins.
         """
+        turns = self._take(provider, count, rate, lane, latest=None)
+        now = self._clock()
+        telemetry.count("WaitedForTurn", sum(turn > now for turn in turns), provider=provider)
+        return turns
+
+    def take_turn_now(self, provider: str, rate: Rate, lane: Lane = Lane.URGENT) -> bool:
+        """One turn for this moment, or none at all."""
+        return bool(self._take(provider, 1, rate, lane, latest=self._clock()))
+
+    def holds(self, message: Message, provider: str) -> bool:
+        """Has the message its turn at the provider? One whose wake-up came far too late asks again."""
+        at = message.next_attempt_at
+        return message.turn == provider and at is not None and self._clock() < at + _HOLDS
+
+    def _take(self, provider: str, count: int, rate: Rate, lane: Lane, latest: datetime | None) -> list[datetime]:
         for _ in range(_TRIES):
             plain = self._ledger.provider_state(provider, ASPECT)
-            now = self._clock()
-            given = _given_from(plain)
-            turns, kept = allot(given, count, rate, now)
-            state = {"given": [{"at": stamp(each.at), "count": each.count} for each in kept]}
-            if self._ledger.set_provider_state(provider, ASPECT, state, int(plain["version"]) if plain else 0):
+            turns, given = _turns_from(plain).allot(count, rate, lane, self._clock())
+            if latest is not None and turns[-1] > latest:
+                return []
+            if self._ledger.set_provider_state(
+                provider, ASPECT, _to_plain(given), int(plain["version"]) if plain else 0
+            ):
                 return turns
         raise Contended("turns")
 
 
-@dataclass(frozen=True, slots=True)
-class Given:
-    """Turns that were given out for one moment."""
-
-    at: datetime
-    count: int
-
-
-def allot(given: tuple[Given, ...], count: int, rate: Rate, now: datetime) -> tuple[list[datetime], tuple[Given, ...]]:
-    """So many turns behind those that were given: a turn comes a rate's length after the one `rate.messages` before."""
-    recent = [each for each in given if each.at + rate.per > now]
-    turns: list[datetime] = []
-    while len(turns) < count:
-        room = rate.messages - sum(each.count for each in recent)
-        latest = max([now, *(each.at for each in recent[-1:])])
-        if room > 0:
-            at, some = latest, min(room, count - len(turns))
-        else:
-            oldest = recent[0]
-            at, some = max(latest, oldest.at + rate.per), min(oldest.count, count - len(turns))
-            rest = (replace(oldest, count=oldest.count - some),) if oldest.count > some else ()
-            recent = [*rest, *recent[1:]]
-        recent.append(Given(at, some))
-        turns += [at] * some
-    return turns, _merged(recent, rate.per / _GRAIN)
+def _to_plain(turns: Turns) -> Plain:
+    return {
+        "common": [{"at": stamp(each.at), "count": each.count} for each in turns.common],
+        "kept": [{"at": stamp(each.at), "count": each.count} for each in turns.kept],
+    }
 
 
-def _merged(given: list[Given], grain: timedelta) -> tuple[Given, ...]:
-    """Fewer entries, none of them earlier than it was: that keeps the rate."""
-    merged: list[Given] = []
-    first = None
-    for each in given:
-        if merged and first is not None and each.at - first <= grain:
-            merged[-1] = Given(each.at, merged[-1].count + each.count)
-        else:
-            merged.append(each)
-            first = each.at
-    return tuple(merged)
+def _turns_from(plain: Plain | None) -> Turns:
+    return Turns(_given_from(plain["common"]), _given_from(plain["kept"])) if plain else Turns()
 
 
-def _given_from(plain: Plain | None) -> tuple[Given, ...]:
-    kept: list[Mapping[str, str]] = plain["given"] if plain else []
-    return tuple(Given(time_of(each["at"]), int(each["count"])) for each in kept)
+def _given_from(entries: Iterable[Plain]) -> tuple[Given, ...]:
+    return tuple(Given(time_of(each["at"]), int(each["count"])) for each in entries)
 
 
 def _of_number(number: str, velocity: Velocity, now: datetime) -> Count:
-    """Counted from one full stretch of time to the next: at the worst twice as many around the turn of one."""
-    began = now - (now - _EPOCH) % velocity.per
+    """Counted from one full stretch of time to the next: at the worst twice as many around the turn of one.
+
+    Each number's stretches begin at moments of their own, so that nobody can wait for the turn of all of them.
+    """
+    # Not to hide it from who may read the table, but keys are shown where items are not: in lists of hot keys, trails.
+    hashed = hashlib.sha256(number.encode()).digest()
+    offset = timedelta(microseconds=int.from_bytes(hashed[16:24])) % velocity.per
+    began = now - (now - _EPOCH - offset) % velocity.per
     seconds = int(velocity.per.total_seconds())
-    hashed = hashlib.sha256(number.encode()).hexdigest()[:32]  # A key may be shown where an item is not.
     return Count(
-        key=f"number#{hashed}#{seconds}#{stamp(began)}",
+        key=f"number#{hashed[:16].hex()}#{velocity.mode.value}#{seconds}#{stamp(began)}",
         limit=Decimal(velocity.messages),
         name=f"more than {velocity.messages} messages to this number in {seconds} seconds",
         metric="NumberLimit",
