@@ -41,6 +41,8 @@ INDEXES: Final[Mapping[str, tuple[str, str]]] = {"due": ("due_shard", "due_at"),
 
 _LARGEST_ITEM = 400 * 1024
 _LARGEST_PAGE = 1024 * 1024
+_LARGEST_HASH, _LARGEST_RANGE = 2048, 1024  # bytes of a key, of the table's and of an index's
+_MOST_KEYS = 100  # of a BatchGetItem
 _KEY = ("pk", "sk")
 _NOTHING: Final = Placeholders(frozenset(), frozenset())
 
@@ -150,6 +152,20 @@ class MemoryTable:
             row = self._row(self._checked_key(Key, "GetItem"))
         return {"Item": dict(row.item)} if row else {}
 
+    def batch_get_item(self, *, RequestItems: Mapping[str, Any]) -> dict[str, Any]:  # noqa: N803
+        answers: dict[str, list[Item]] = {}
+        for name, asked in RequestItems.items():
+            self._check_table(name, "BatchGetItem")
+            if unknown := set(asked) - {"Keys", "ConsistentRead"}:
+                raise _invalid("BatchGetItem", f"{sorted(unknown)} is not known here")
+            keys = [self._checked_key(key, "BatchGetItem") for key in asked["Keys"]]
+            if not 1 <= len(keys) <= _MOST_KEYS or len(set(keys)) < len(keys):
+                raise _invalid("BatchGetItem", f"Keys must be 1 to {_MOST_KEYS}, without duplicates")
+            with self._lock:
+                rows = [self._row(key) for key in keys]
+            answers[name] = [dict(row.item) for row in rows if row is not None]
+        return {"Responses": answers, "UnprocessedKeys": {}}
+
     def query(
         self,
         *,
@@ -187,6 +203,7 @@ class MemoryTable:
             hash_value = filling.values[asked.hash_value]
             if "S" not in hash_value:
                 raise Refused("Condition parameter type does not match schema type")
+            _check_size(hash_name, hash_value["S"], _LARGEST_HASH)
             with self._lock:
                 found_items = self._found(IndexName, hash_value["S"], forward=ScanIndexForward, after=ExclusiveStartKey)
                 matching = (item for item in found_items if asked.holds is None or asked.holds(item.item, filling))
@@ -395,7 +412,26 @@ class MemoryTable:
     def _checked_key(self, key: Item, operation: str) -> _Key:
         if set(key) != set(_KEY) or not all(value.get("S") for value in key.values()):
             raise _invalid(operation, "The provided key element does not match the schema")
+        try:
+            _check_keys(key)
+        except Refused as refused:
+            raise _invalid(operation, str(refused)) from None
         return _key_of(key)
+
+
+def _check_keys(item: Item) -> None:
+    """Hash keys and range keys, the table's and the indexes', are as long as DynamoDB takes them and not empty."""
+    for hash_name, range_name in (_KEY, *INDEXES.values()):
+        for name, largest in ((hash_name, _LARGEST_HASH), (range_name, _LARGEST_RANGE)):
+            if name in item:
+                _check_size(name, item[name].get("S"), largest)
+
+
+def _check_size(name: str, value: str | None, largest: int) -> None:
+    if not value:
+        raise Refused(f"The key {name} is no text, or an empty one")
+    if len(value.encode()) > largest:
+        raise Refused(f"The key {name} has exceeded the maximum size limit of {largest} bytes")
 
 
 def _key_of(item: Item) -> _Key:
@@ -449,10 +485,8 @@ def _checked(item: Item, operation: str) -> _Row:
     for name in _KEY:
         if name not in item:
             raise _invalid(operation, f"One of the required keys was not given a value: {name}")
-    for name in (*_KEY, *itertools.chain(*INDEXES.values())):
-        if name in item and not item[name].get("S"):
-            raise _invalid(operation, f"The key {name} is no text, or an empty one")
     try:
+        _check_keys(item)
         stored = {name: _stored(value) for name, value in item.items()}
     except Refused as refused:
         raise _invalid(operation, str(refused)) from None

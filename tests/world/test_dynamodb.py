@@ -10,7 +10,7 @@ from random import Random
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
-from botocore.exceptions import ClientError
+from botocore.exceptions import ClientError, ParamValidationError
 from moto import mock_aws
 
 from local.aws import EmbeddedAws
@@ -253,10 +253,12 @@ class TestAsTheOthers:
             ),
             ("get_item", {"Key": {"pk": {"S": "a"}}}),
             ("get_item", {"Key": {"pk": {"S": "a"}, "sk": {"S": "m"}}, "TableName": "other"}),
+            ("put_item", {"Item": {"pk": {"S": "a" * 2049}, "sk": {"S": "m"}}}),
+            ("put_item", {"Item": {"pk": {"S": "a"}, "sk": {"S": "m" * 1025}}}),
         ],
         ids=[
             "key missing", "key empty", "index key empty", "too large", "reserved word", "key changed",
-            "half a key", "other table",
+            "half a key", "other table", "hash key too long", "range key too long",
         ],
     )  # fmt: skip
     def test_what_dynamodb_does_not_take_is_refused_alike(
@@ -266,6 +268,26 @@ class TestAsTheOthers:
 
         assert answer(table, name, call) == answer(dynamodb, name, call)
         assert answer(table, name, call)[0] in ("ValidationException", "ResourceNotFoundException")
+
+    def test_many_are_read_at_once_alike(self, table: MemoryTable, dynamodb: DynamoDBClient) -> None:
+        keys = [{"pk": {"S": "a"}, "sk": {"S": f"m#{place}"}} for place in range(101)]
+        for place in (1, 3, 5):
+            for client in (table, dynamodb):
+                client.put_item(TableName=TABLE, Item={**keys[place], "text": {"S": str(place)}})
+
+        for asked in (keys[:100], keys[6:9], keys, keys[:1] * 2, []):
+            request = {"RequestItems": {TABLE: {"Keys": asked, "ConsistentRead": True}}}
+            ours, theirs = (_read(client, request) for client in (table, dynamodb))
+            assert ours == theirs
+
+
+def _read(client: Any, request: dict[str, Any]) -> list[Any] | str:
+    try:
+        answer_ = client.batch_get_item(**request)
+    except (ClientError, ParamValidationError):
+        return "refused"
+    assert not answer_["UnprocessedKeys"]
+    return sorted(answer_["Responses"][TABLE], key=str)
 
 
 class TestAsALedger:
@@ -291,6 +313,20 @@ class TestAsALedger:
 
 
 class TestOfItsOwn:
+    def test_an_index_key_that_is_too_long_is_refused_where_moto_takes_it(self, table: MemoryTable) -> None:
+        item = {"pk": {"S": "a"}, "sk": {"S": "b"}, "to": {"S": "x" * 2049}, "accepted_at": {"S": "now"}}
+
+        with pytest.raises(ClientError, match="size limit of 2048 bytes"):
+            table.put_item(TableName=TABLE, Item=item)
+        with pytest.raises(ClientError, match="size limit of 2048 bytes"):
+            table.query(
+                TableName=TABLE,
+                IndexName="recipient",
+                KeyConditionExpression="#to = :to",
+                ExpressionAttributeNames={"#to": "to"},
+                ExpressionAttributeValues={":to": item["to"]},
+            )
+
     def test_an_unknown_function_is_refused(self, table: MemoryTable) -> None:
         with pytest.raises(ClientError, match="Invalid function name"):
             table.put_item(
