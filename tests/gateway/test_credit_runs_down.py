@@ -17,13 +17,17 @@ from smsgate.outcomes import Accepted, Outcome
 from smsgate.providers import PROVIDERS
 from smsgate.providers.base import TellsCredit
 from smsgate.publisher import Publisher
+from smsgate.reasons import Code
 from smsgate.secrets import Callbacks, Secret
+from smsgate.status import Status
 from smsgate.wire import HttpRequest
 from smstransports.http import HttpTransport
 from smstransports.soap import SoapTransport
 from tests.gateway.bus import Bus, Stream, Topic
 from tests.gateway.examples import MINUTE, message
-from tests.gateway.house import House
+from tests.gateway.house import House, record, wake_up
+from tests.gateway.plainline import Castello
+from tests.gateway.plainline import Wire as PlainWire
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -264,3 +268,54 @@ def test_a_message_that_cost_more_than_we_reckoned_is_behind_the_difference_of_i
 
     sums = overcharging.house.daybook.account("smsget", day) or {}
     assert (sums["reckoned"], sums["taken"], sums["named"]) == (2, 3, {dear.message_id})
+
+
+class TestARequestToThirtyWithCreditForTwenty:
+    """Through the sender itself."""
+
+    @pytest.fixture
+    def account(self, half_sender: Account) -> Account:
+        half_sender.measure(20)
+        everybody = [f"+8869123{place:05}" for place in range(30)]
+        assert half_sender.house.handle(record({"id": "order-17", "to": everybody, "text": "hello"})) == []
+        return half_sender
+
+    def test_twenty_are_sent_and_ten_wait_and_none_is_half_sent(self, account: Account) -> None:
+        waiting = [each for each in account.house.of() if each.status is Status.ACCEPTED]
+
+        assert len(account.simulator.accepted) == 20
+        assert {each.reason.code for each in waiting if each.reason} == {Code.CREDIT_EXHAUSTED}
+        assert len(waiting) == 10
+        assert all(each.next_attempt_at for each in waiting)
+
+    def test_the_rest_goes_within_minutes_of_topping_up(self, account: Account) -> None:
+        waiting = [each.message_id for each in account.house.of() if each.status is Status.ACCEPTED]
+        account.simulator.credit = 1000
+
+        for _ in range(3):
+            account.house.later(minutes=2)
+            account.house.handle(wake_up(*waiting))
+
+        numbers = [taken.to for taken in account.simulator.accepted]
+        assert len(numbers) == len(set(numbers)) == 30
+        assert {each.status for each in account.house.of()} == {Status.SENT}
+        known = account.house.balance().known(account.key)
+        assert known is not None
+        assert known.measured.credit == 990
+
+    def test_another_provider_that_can_pay_takes_the_rest(self, half_sender: Account) -> None:
+        house = half_sender.house
+        half_sender.measure(20)
+        house.offers |= {"castello": Castello}
+        house.enabled = (half_sender.key, "castello")
+        plain = PlainWire()
+        real = house.wire.exchange
+        house.wire.exchange = lambda request: (  # type: ignore[method-assign]
+            plain.exchange(request) if "castello.example" in getattr(request, "url", "") else real(request)
+        )
+        house.vault = cast(Any, Vault({**half_sender.simulator.secret()}))
+
+        house.handle(record({"id": "order-17", "to": [f"+8869123{place:05}" for place in range(30)], "text": "hi"}))
+
+        assert len(half_sender.simulator.accepted) == 20
+        assert len(plain.accepted) == 10
