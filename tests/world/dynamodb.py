@@ -33,6 +33,7 @@ from tests.world.expressions import (
     found,
     key_condition,
     number,
+    projection,
     update,
 )
 
@@ -156,7 +157,7 @@ class MemoryTable:
         answers: dict[str, list[Item]] = {}
         for name, asked in RequestItems.items():
             self._check_table(name, "BatchGetItem")
-            if unknown := set(asked) - {"Keys", "ConsistentRead"}:
+            if unknown := set(asked) - {"Keys", "ConsistentRead", "ProjectionExpression"}:
                 raise _invalid("BatchGetItem", f"{sorted(unknown)} is not known here")
             keys = [self._checked_key(key, "BatchGetItem") for key in asked["Keys"]]
             if not 1 <= len(keys) <= _MOST_KEYS or len(set(keys)) < len(keys):
@@ -164,6 +165,8 @@ class MemoryTable:
             with self._lock:
                 rows = [self._row(key) for key in keys]
             answers[name] = [dict(row.item) for row in rows if row is not None]
+            if "ProjectionExpression" in asked:
+                answers[name] = [_projected(item, asked["ProjectionExpression"]) for item in answers[name]]
         return {"Responses": answers, "UnprocessedKeys": {}}
 
     def query(
@@ -454,6 +457,13 @@ def _page(rows: Iterator[_Row], limit: int | None) -> tuple[list[_Row], _Row | N
         if len(page) == limit or size > _LARGEST_PAGE:
             return page, row
     return page, None
+
+
+def _projected(item: Item, expression: str) -> Item:
+    try:
+        return {name: item[name] for name in projection(expression) if name in item}
+    except Refused as refused:
+        raise _invalid("BatchGetItem", str(refused)) from None
 
 
 def _updated(old: Item, actions: Any, filling: Filling) -> Item:

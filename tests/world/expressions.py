@@ -117,6 +117,20 @@ def key_condition(expression: str) -> KeyCondition:
     return KeyCondition(name, value, range_name, holds, parser.uses)
 
 
+@lru_cache(maxsize=256)
+def projection(expression: str) -> tuple[str, ...]:
+    """Names of attributes, with commas between. Placeholders and paths into attributes are not known here."""
+    parser = _Parser(expression)
+    names = [parser.name()]
+    while parser.peek() == ",":
+        parser.next()
+        names.append(parser.name())
+    parser.end()
+    if parser.uses.names:
+        raise Refused("placeholders in a projection are not known here")
+    return tuple(names)
+
+
 class _Parser:
     def __init__(self, expression: str) -> None:
         self._tokens = list(_tokens(expression))

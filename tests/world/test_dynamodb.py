@@ -275,8 +275,16 @@ class TestAsTheOthers:
             for client in (table, dynamodb):
                 client.put_item(TableName=TABLE, Item={**keys[place], "text": {"S": str(place)}})
 
-        for asked in (keys[:100], keys[6:9], keys, keys[:1] * 2, []):
-            request = {"RequestItems": {TABLE: {"Keys": asked, "ConsistentRead": True}}}
+        for asked, more in (
+            (keys[:100], {}),
+            (keys[:10], {"ProjectionExpression": "sk, nothing"}),
+            (keys[:10], {"ProjectionExpression": "sk, status"}),
+            (keys[6:9], {}),
+            (keys, {}),
+            (keys[:1] * 2, {}),
+            ([], {}),
+        ):
+            request = {"RequestItems": {TABLE: {"Keys": asked, "ConsistentRead": True, **more}}}
             ours, theirs = (_read(client, request) for client in (table, dynamodb))
             assert ours == theirs
 
