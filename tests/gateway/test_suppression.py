@@ -161,6 +161,20 @@ class TestByThePhone:
 
         assert not listed(house)
 
+    def test_nor_does_a_start_that_is_done_again_undo_a_newer_stop(
+        self, house: House, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        says(house, "STOP", "1")
+        with monkeypatch.context() as broken:
+            broken.setattr(Ledger, "keep_reply", fails)
+            with pytest.raises(ClientError):
+                says(house, "START", "2")
+        says(house, "STOP", "3")
+
+        says(house, "START", "2")
+
+        assert listed(house)
+
     def test_an_old_stop_that_comes_late_counts_when_it_comes(self, house: House) -> None:
         """In doubt nothing is sent: the person can say start again, but cannot take a message back."""
         says(house, "START", "2", provider_time="20261120115900")
@@ -394,6 +408,8 @@ class TestByTheOperator:
                 done.result()
 
         assert set(sources(house)) == set(Source)
+        assert listed(house)
+        assert len(house.ledger.replies_from(PHONE, NOON, 10).items) == 1
 
 
 class TestFinding:
@@ -440,7 +456,8 @@ class TestFinding:
         def one_by_one(**request: Any) -> Any:
             asked = request["RequestItems"][TABLE]
             first, *left = asked["Keys"]
-            answer = whole(RequestItems={TABLE: {**asked, "Keys": [first]}})
+            alone: Any = {**asked, "Keys": [first]}
+            answer = whole(RequestItems={TABLE: alone})
             return {**answer, "UnprocessedKeys": {TABLE: {**asked, "Keys": left}} if left else {}}
 
         monkeypatch.setattr(house.ledger._client, "batch_get_item", one_by_one)
