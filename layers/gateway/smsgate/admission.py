@@ -18,7 +18,7 @@ from smsgate import telemetry
 from smsgate.accounts import Accounts
 from smsgate.balance import Balance, Purse
 from smsgate.limits import Admission, Limits
-from smsgate.messages import Message
+from smsgate.messages import Lane, Message
 from smsgate.outcomes import Accepted, Outcome
 from smsgate.providers.base import Provider
 from smsgate.reasons import Code, Reason
@@ -213,30 +213,34 @@ class Slice:
 
     def _counted(self, message: Message, chosen: Route) -> Verdict:
         """Against the limits, once, however often the message is tried; at what the dearest candidate takes."""
-        monitored = chosen.monitored
+        monitored, explained = chosen.monitored, chosen.explained
         counted = None
         if not message.admitted:
             points = max(candidate.points for candidate in chosen.candidates)
             counted = self._parts.limits.admit(message, points, self._policy)
             monitored = (*monitored, *counted.monitored)
+            if counted.monitored:
+                others = (each for each in explained if each[0] != "monitored")
+                explained = (*others, ("monitored", ", ".join(monitored)))
         for limit in monitored:
             telemetry.count(f"Monitored{limit}")
         if counted is not None and counted.refused is not None:
-            return No(counted.refused, chosen.explained)
-        return Go(chosen.candidates, chosen.explained, counted)
+            return No(counted.refused, explained)
+        return Go(chosen.candidates, explained, counted)
 
     def _in_turn(self, messages: Sequence[Message], verdicts: Sequence[Verdict | None]) -> list[Verdict | None]:
         """Where a provider takes only so many in so long: who goes now, and who waits until when."""
         given = list(verdicts)
-        queues: dict[str, list[int]] = defaultdict(list)
+        limits = self._parts.limits
+        queues: dict[tuple[str, Lane], list[int]] = defaultdict(list)
         for place, (message, verdict) in enumerate(zip(messages, verdicts, strict=True)):
             if isinstance(verdict, Go):
                 provider = verdict.candidates[0].provider
-                if provider in self._policy.rates and message.turn != provider:
-                    queues[provider].append(place)
-        for provider, places in queues.items():
+                if provider in self._policy.rates and not limits.holds(message, provider):
+                    queues[provider, message.lane].append(place)
+        for (provider, lane), places in queues.items():
             try:
-                turns = self._parts.limits.turns(provider, len(places), self._policy.rates[provider])
+                turns = limits.turns(provider, len(places), self._policy.rates[provider], lane)
             except Exception as error:
                 self._parts.log.error("turns not taken", extra={"provider": provider, "error": type(error).__name__})
                 telemetry.count("NotDecided", len(places))
@@ -262,18 +266,18 @@ class Slice:
         with self._lock:
             return self._shut.get(provider)
 
-    def next_of(self, providers: Sequence[str]) -> tuple[str, ...]:
+    def next_of(self, providers: Sequence[str], lane: Lane) -> tuple[str, ...]:
         """Of those a message may fail over to, the first that may be called now, and all behind it."""
         for place, key in enumerate(providers):
             with self._lock:
                 obstacle = self._obstacles.get(key)
-            if (obstacle is None or obstacle.soft) and self._is_its_turn(key):
+            if (obstacle is None or obstacle.soft) and self._takes_turn(key, lane):
                 return tuple(providers[place:])
         return ()
 
-    def _is_its_turn(self, provider: str) -> bool:
+    def _takes_turn(self, provider: str, lane: Lane) -> bool:
         rate = self._policy.rates.get(provider)
-        return rate is None or self._parts.limits.turns(provider, 1, rate)[0] <= self._parts.clock()
+        return rate is None or self._parts.limits.take_turn_now(provider, rate, lane)
 
     def answered(
         self, provider: str, messages: Sequence[Message], outcomes: Sequence[Outcome], asked_at: datetime

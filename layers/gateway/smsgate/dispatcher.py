@@ -246,7 +246,7 @@ class Dispatcher:
         attempt = len(each.message.attempts)
         now = self._clock()
         same = (each.message.provider or "",) if learnt.rotated else ()
-        following = (*same, *each.alternatives) if same else slice_.next_of(each.alternatives)
+        following = (*same, *each.alternatives) if same else slice_.next_of(each.alternatives, each.message.lane)
         if following:
             until = self._claims.until(now)
             provider, *rest = following
