@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -16,14 +17,16 @@ from hypothesis import strategies as st
 
 from smsgate import lifecycle
 from smsgate.ledger import Contended, Ledger
-from smsgate.messages import Message, Reply, Report
+from smsgate.messages import Kind, Message, Reply, Report
 from smsgate.outcomes import Accepted
 from smsgate.reasons import Code, Reason
+from smsgate.routing_document import read
 from smsgate.status import Status
 from smsgate.suppression import HISTORY, SUPPRESSED, Source, Suppressions
 from tests.gateway.conftest import TABLE
 from tests.gateway.examples import NOON, UNTIL, WATCH, message
-from tests.gateway.house import Counts, House, fails
+from tests.gateway.house import Counts, House, fails, record, wake_up
+from tests.gateway.plainline import not_sent
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -341,7 +344,7 @@ class TestByAProvider:
 
         assert listed(house)
 
-    def test_a_thousand_reports_of_one_number_write_once(self, house: House) -> None:
+    def test_many_reports_of_one_number_write_once(self, house: House) -> None:
         for position in range(1, 20):
             house.suppressions.refused("plainline", message(message_id=f"abcdefghijklmnopqrstuvwx-{position}"), "X")
 
@@ -410,6 +413,87 @@ class TestByTheOperator:
         assert set(sources(house)) == set(Source)
         assert listed(house)
         assert len(house.ledger.replies_from(PHONE, NOON, 10).items) == 1
+
+
+class TestSending:
+    """What is on the list is refused before anything is spent."""
+
+    OTPS = read('{"version": 1, "classes": [{"name": "otp", "labels": ["otp"], "transactional": true}]}', ["plainline"])
+
+    def test_a_message_to_a_number_on_the_list_is_rejected_with_an_event_and_calls_nobody(self, house: House) -> None:
+        house.suppressions.put(PHONE, None)
+
+        failed = house.handle(record())
+
+        refused = house.one()
+        assert failed == []
+        assert (refused.status, refused.reason) == (Status.REJECTED, SUPPRESSED)
+        assert [moment.status for moment in refused.timeline if moment.kind is Kind.STATUS] == [Status.REJECTED]
+        assert house.wire.requests == []
+
+    def test_so_is_a_posted_one_once_it_is_looked_at(self, house: House) -> None:
+        posted = house.api().post(json.dumps({"id": "order-17", "to": PHONE, "text": "hello"}).encode(), None)
+        says(house, "STOP", "1")
+
+        house.handle(wake_up(*house.queues.urgent))
+
+        assert posted.status == 202
+        assert (house.one().status, house.one().reason) == (Status.REJECTED, SUPPRESSED)
+        assert house.wire.requests == []
+
+    def test_only_the_recipient_who_is_on_it_is_refused(self, house: House) -> None:
+        house.suppressions.put(PHONE, None)
+
+        house.handle(record(to=[PHONE, OTHER]))
+
+        assert [(each.to, each.status) for each in house.of()] == [(PHONE, Status.REJECTED), (OTHER, Status.SENT)]
+        assert house.wire.accepted == [("plainline", OTHER)]
+
+    def test_whoever_stops_while_a_message_waits_gets_it_no_more(self, house: House) -> None:
+        house.wire.say("/send", not_sent())
+        house.handle(record())
+        says(house, "STOP", "1")
+        house.later(hours=1)
+
+        house.handle(wake_up(house.one().message_id))
+
+        assert (house.one().status, house.one().reason) == (Status.REJECTED, SUPPRESSED)
+        assert house.wire.accepted == []
+
+    def test_whoever_starts_again_gets_the_next(self, house: House) -> None:
+        says(house, "STOP", "1")
+        says(house, "START", "2")
+
+        house.handle(record())
+
+        assert house.one().status is Status.SENT
+
+    @pytest.mark.parametrize(
+        ("label", "status"), [("otp", Status.SENT), ("autumn", Status.REJECTED), (None, Status.REJECTED)]
+    )
+    def test_a_class_that_is_marked_transactional_is_exempt_and_no_other(
+        self, house: House, label: str | None, status: Status
+    ) -> None:
+        house.routing = self.OTPS
+        house.suppressions.put(PHONE, None)
+        says(house, "STOP", "1")
+
+        house.handle(record(**({"label": label} if label else {})))
+
+        assert house.one().status is status
+
+    def test_where_the_list_cannot_be_asked_nobody_is_called_and_the_record_comes_again(
+        self, house: House, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        with monkeypatch.context() as broken:
+            broken.setattr(Ledger, "suppressed", fails)
+            failed = house.handle(record())
+        called = list(house.wire.requests)
+
+        again = house.handle(record())
+
+        assert (failed, called, again) == (["q1"], [], [])
+        assert house.one().status is Status.SENT
 
 
 class TestFinding:
