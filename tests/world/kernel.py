@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import heapq
 import itertools
-from _thread import allocate_lock, start_new_thread
+from _thread import allocate_lock, get_ident, start_new_thread
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor, Future
 from contextlib import suppress
@@ -67,10 +67,20 @@ class Process:
             self.dead, self.why = True, why
 
 
+class Signal:
+    """Something that happens once, and that tasks wait for."""
+
+    __slots__ = ("is_set", "waiting")
+
+    def __init__(self) -> None:
+        self.is_set = False
+        self.waiting: list[Task] = []
+
+
 class _Carrier:
     """A thread that waits for tasks to carry, one after the other, in any number of kernels."""
 
-    __slots__ = ("gate", "kernel", "task")
+    __slots__ = ("gate", "ident", "kernel", "task")
 
     _idle: list[_Carrier] = []  # noqa: RUF012  shared by all kernels on purpose: threads are dear
 
@@ -79,7 +89,7 @@ class _Carrier:
         self.gate.acquire()
         self.task: Task | None = None
         self.kernel: Kernel | None = None
-        start_new_thread(self._run, ())
+        self.ident = start_new_thread(self._run, ())
 
     @classmethod
     def take(cls) -> _Carrier:
@@ -177,12 +187,34 @@ class Kernel:
                 raise task.error
         return results
 
+    def wait(self, signal: Signal) -> None:
+        """Until somebody sets the signal. Raises Killed where the process of who waits is dead by then."""
+        me = self.current
+        if not signal.is_set:
+            signal.waiting.append(me)
+            self._pass_on(me)
+        if me.process.dead:
+            raise Killed(me.process.why)
+        if me is self._main:
+            self._raise_failure()
+
+    def set(self, signal: Signal) -> None:
+        if not signal.is_set:
+            signal.is_set = True
+            for task in signal.waiting:
+                self._push(self._micros, task)
+
     def run(self, seconds: float) -> None:
         """Let so much time pass. Only for whoever is outside."""
         if self.current is not self._main:
             raise Deadlock("only a test lets time pass")
         self.sleep(seconds)
         self._raise_failure()
+
+    def is_running_here(self) -> bool:
+        """Whether whoever asks is a task of ours, on the thread that carries it."""
+        carrier = self.current._carrier
+        return carrier is not None and carrier.ident == get_ident()
 
     def close(self) -> None:
         """Kill whatever still runs, so that no thread is left behind."""
@@ -191,7 +223,10 @@ class Kernel:
         self._heap = []
         for task in self._unfinished:
             task.process.kill("the world ended")
-        for task in asleep:
+        wait_for_others = [
+            task for task in self._unfinished if task.begun and not task.waits_for and task not in asleep
+        ]
+        for task in (*asleep, *wait_for_others):
             if task.begun or task.parent is not None:
                 self._push(self._micros, task)
         while self._heap:
