@@ -21,6 +21,7 @@ def _mailbox() -> Mailbox:
         evidence=parts.evidence,
         suspensions=parts.suspensions,
         secrets=parts.secrets,
+        daybook=parts.daybook,
         offers=parts.offers,
         fetch=lambda key: aws.s3().get_object(Bucket=bucket, Key=key)["Body"].read(LARGEST + 1),
         watch=parts.watch,

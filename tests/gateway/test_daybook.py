@@ -145,7 +145,7 @@ class TestAReport:
         after = self.report(house, lifecycle.settle(sent(1), 1, Accepted("ref1"), NOON, WATCH), 3)
 
         assert (after.status, after.points) == (Status.DELIVERED, Decimal(3))
-        assert counts["AccountNotCorrected"] == 1
+        assert counts["AccountNotKept"] == 1
 
     def test_is_applied_and_corrects_by_whatever_way_it_comes(self, house: House) -> None:
         before = lifecycle.settle(sent(1), 1, Accepted("ref1"), NOON, WATCH)

@@ -99,6 +99,7 @@ class Post:
             evidence=self.house.evidence,
             suspensions=self.house.suspensions,
             secrets=cast(Secrets, self.vault),
+            daybook=self.house.daybook,
             offers=OFFERS,
             fetch=self.mails.__getitem__,
             watch=WATCH,
@@ -279,6 +280,18 @@ def test_the_same_answer_any_number_of_times_is_one(post: Post, answer: str) -> 
         post.arrives(f"{known.message_id} 1 {answer}", replace(NOTICE, mail_id=f"again-{again}"))
 
     assert post.now(known) == first
+
+
+def test_what_was_taken_is_in_the_account_of_the_day_it_was_handed_over_once(post: Post) -> None:
+    taken, refused = post.handed_over(1), post.handed_over(2)
+    day = (NOON + timedelta(hours=8)).date()
+    post.house.later(hours=13)
+
+    for _ in range(2):
+        post.arrives(f"{taken.message_id} 1 OK ref1\n{refused.message_id} 1 ERR 3")
+
+    account = post.house.daybook.account("postline", day) or {}
+    assert (account["messages"], account["stated"], account["differing"]) == (1, 0, 0)
 
 
 def test_an_answer_that_was_not_written_to_its_end_is_when_it_comes_again(

@@ -7,7 +7,7 @@ makes its client add the same once more; that moves what we reckoned and what wa
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from decimal import Decimal
@@ -86,6 +86,14 @@ class Daybook:
         sums = AccountSums(tally.messages, tally.reckoned, tally.taken, tally.stated, len(tally.differing))
         self._ledger.add_to_account(provider, day, sums, tally.differing[:KEPT], KEPT, self._clock())
 
+    def accepted(self, provider: str, messages: Iterable[Message]) -> None:
+        """Taken by a provider whose answer states no points. Never raises."""
+        days: dict[date, Tally] = {}
+        for message in messages:
+            days.setdefault(day_of(message, self._clock()), Tally()).add(message, None)
+        for day, tally in days.items():
+            self._add(provider, day, tally)
+
     def corrected(self, before: Message, after: Message) -> None:
         """A report said what a message really took, which is not what was counted of it. Never raises."""
         if before.status in _NOT_COUNTED or before.points is None or after.points is None or not after.provider:
@@ -93,13 +101,7 @@ class Daybook:
         if before.points == after.points:
             return
         tally = Tally(taken=after.points - before.points, differing=[after.message_id])
-        try:
-            self.add(after.provider, day_of(after, self._clock()), tally)
-        except Exception as error:
-            # The report is in the ledger, and its points with it; it must not come again for the sake of a sum.
-            extra = {"message_id": after.message_id, "error": type(error).__name__}
-            self._log.error("account not corrected", extra=extra)
-            telemetry.count("AccountNotCorrected", provider=after.provider)
+        self._add(after.provider, day_of(after, self._clock()), tally)
 
     def moved(self, provider: str, movement: Movement) -> None:
         """May be said again: it is written, not added."""
@@ -125,6 +127,14 @@ class Daybook:
             if account is not None and not account.get("told"):
                 self._tell(provider, day, account)
                 self._ledger.mark_account_told(provider, day)
+
+    def _add(self, provider: str, day: date, tally: Tally) -> None:
+        try:
+            self.add(provider, day, tally)
+        except Exception as error:
+            # What it is about is in the ledger; it must not be told again for the sake of a sum.
+            self._log.error("account not kept", extra={"provider": provider, "error": type(error).__name__})
+            telemetry.count("AccountNotKept", provider=provider)
 
     def _tell(self, provider: str, day: date, account: Plain) -> None:
         reckoned, taken = account.get("reckoned", Decimal(0)), account.get("taken", Decimal(0))

@@ -12,6 +12,7 @@ from datetime import datetime
 from typing import Any
 
 from smsgate import lifecycle, mime, telemetry
+from smsgate.daybook import Daybook
 from smsgate.evidence import Evidence
 from smsgate.ledger import Ledger
 from smsgate.lifecycle import Watch
@@ -86,6 +87,7 @@ class Mailbox:
         evidence: Evidence,
         suspensions: Suspensions,
         secrets: Secrets,
+        daybook: Daybook,
         offers: Mapping[str, type[Provider]],
         fetch: Callable[[str], bytes],
         watch: Watch,
@@ -96,6 +98,7 @@ class Mailbox:
         self._evidence = evidence
         self._suspensions = suspensions
         self._secrets = secrets
+        self._daybook = daybook
         self._offers = offers
         self._fetch = fetch
         self._watch = watch
@@ -114,9 +117,10 @@ class Mailbox:
             self._leave(notice, "MailUnmatched", f"{len(answers) - len(awaited)} of {len(answers)} answers")
         for each in awaited:
             self._settle(author, each)
-        accepted = [each.asked_at for each in awaited if isinstance(each.answer.outcome, Accepted)]
+        accepted = [each for each in awaited if isinstance(each.answer.outcome, Accepted)]
         if accepted:
-            self._suspensions.answered(author.provider.key, accepted[0])
+            self._suspensions.answered(author.provider.key, accepted[0].asked_at)
+            self._daybook.accepted(author.provider.key, [each.message for each in accepted])
 
     # Whose mail it is, and what it says
 
