@@ -478,7 +478,7 @@ class TestSending:
         house.suppressions.put(PHONE, None)
         says(house, "STOP", "1")
 
-        house.handle(record(**({"label": label} if label else {})))
+        house.handle(record({"id": "order-17", "to": PHONE, "text": "hello"} | ({"label": label} if label else {})))
 
         assert house.one().status is status
 
