@@ -312,6 +312,40 @@ class Kernel:
             raise failure
 
 
+class Lock:
+    """In the place of `threading.Lock`: whoever waits for it sleeps in virtual time and lets others go on."""
+
+    def __init__(self, kernel: Kernel) -> None:
+        self._kernel = kernel
+        self._held = False
+        self._waits: list[Signal] = []
+
+    def acquire(self, blocking: bool = True, timeout: float = -1) -> bool:
+        while self._held:
+            if not blocking:
+                return False
+            signal = Signal()
+            self._waits.append(signal)
+            self._kernel.wait(signal)
+        self._held = True
+        return True
+
+    def release(self) -> None:
+        self._held = False
+        waits, self._waits = self._waits, []
+        for signal in waits:
+            self._kernel.set(signal)
+
+    def locked(self) -> bool:
+        return self._held
+
+    def __enter__(self) -> bool:
+        return self.acquire()
+
+    def __exit__(self, *_: object) -> None:
+        self.release()
+
+
 class Pool(Executor):
     """What a use case is given instead of threads: its calls are made at once, in virtual time."""
 

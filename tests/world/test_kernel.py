@@ -7,7 +7,7 @@ from random import Random
 
 import pytest
 
-from tests.world.kernel import Kernel, Killed, Pool, Process
+from tests.world.kernel import Kernel, Killed, Lock, Pool, Process
 
 NOON = datetime(2026, 3, 2, 4, 0, tzinfo=UTC)
 
@@ -172,3 +172,39 @@ class TestTogether:
         kernel.run(10)
 
         assert story == [1, 2]
+
+
+class TestLocks:
+    def test_who_waits_for_one_lets_its_holder_go_on(self) -> None:
+        kernel, story = Kernel(NOON), list[str]()
+        lock = Lock(kernel)
+
+        def work(name: str) -> None:
+            with lock:
+                kernel.sleep(1)
+                story.append(f"{name} at {kernel.elapsed:g}")
+
+        for name in ("a", "b", "c"):
+            kernel.spawn(name, lambda name=name: work(name))  # type: ignore[misc]
+        kernel.run(10)
+
+        assert story == ["a at 1", "b at 2", "c at 3"]
+
+    def test_one_that_died_holds_nothing(self) -> None:
+        kernel, process, story = Kernel(NOON), Process("p"), list[str]()
+        lock = Lock(kernel)
+
+        def hold() -> None:
+            with lock:
+                kernel.sleep(5)
+
+        def want() -> None:
+            with lock:
+                story.append(f"got it at {kernel.elapsed:g}")
+
+        kernel.spawn("hold", hold, process)
+        kernel.spawn("want", want)
+        kernel.after(1, lambda: process.kill("test"))
+        kernel.run(10)
+
+        assert story == ["got it at 5"]

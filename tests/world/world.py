@@ -19,6 +19,7 @@ from __future__ import annotations
 import json
 import os
 import random as random_module
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -50,7 +51,7 @@ from tests.world.aws import Alert, PublishedEvent, Services
 from tests.world.dynamodb import TABLE, MemoryTable, Record
 from tests.world.faults import Fault, Faults, Moment, Slow, Step, Throttled, Twice, Unavailable
 from tests.world.functions import Functions
-from tests.world.kernel import Kernel, Killed, Pool, Process, Signal
+from tests.world.kernel import Kernel, Killed, Lock, Pool, Process, Signal
 from tests.world.network import Network, Surroundings, VirtualTransport, sender_and_recipient
 from tests.world.queues import EventSource, Queue
 from tests.world.streams import StreamReader
@@ -155,6 +156,7 @@ class World:
             (smstransports.soap, "DeadlineTransport", VirtualTransport),
             (smstransports.mail._Delivery, "wait", _deliver_here),
             (time, "sleep", self._sleep_of(time.sleep)),
+            (threading, "Lock", self._lock_of(threading.Lock)),
             (os, "urandom", entropy),
             (random_module, "_urandom", entropy),
         ):
@@ -485,6 +487,10 @@ class World:
     def _sleep_of(self, real: Callable[[float], None]) -> Callable[[float], None]:
         """What `time.sleep` is in here: a task sleeps in virtual time, any other thread of this process as ever."""
         return lambda seconds: self.kernel.sleep(seconds) if self.kernel.is_running_here() else real(seconds)
+
+    def _lock_of(self, real: Callable[[], Any]) -> Callable[[], Any]:
+        """What `threading.Lock()` gives in here: to a task one that it may hold while it sleeps."""
+        return lambda: Lock(self.kernel) if self.kernel.is_running_here() else real()
 
     def _with_id(self, request: Mapping[str, Any]) -> dict[str, Any]:
         self._requests += 1
