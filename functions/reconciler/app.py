@@ -7,7 +7,7 @@ from datetime import timedelta
 from functools import cache
 from typing import Any
 
-from smsgate import aws, telemetry
+from smsgate import telemetry
 from smsgate.reconciler import Reconciler
 from smsgate.wiring import Wiring
 from smstransports import open_exchange
@@ -23,8 +23,7 @@ def _reconciler() -> Reconciler:
         evidence=parts.evidence,
         conversation=parts.conversation,
         offers=parts.offers,
-        sqs=aws.sqs(),
-        queues=parts.queues,
+        wake_ups=parts.wake_ups,
         watch=parts.watch,
         deadline=parts.settings.provider_deadline,
         clock=parts.clock,

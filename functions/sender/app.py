@@ -41,6 +41,7 @@ def _sender() -> Sender:
         health=Health(accounts, parts.suspensions),
         evidence=parts.evidence,
         offers=parts.offers,
+        wake_ups=parts.wake_ups,
         watch=parts.watch,
         deadline=parts.settings.provider_deadline,
         clock=parts.clock,

@@ -59,6 +59,8 @@ ALLOWED = {
         sqs:GetQueueAttributes      send queue
         sqs:GetQueueAttributes      bulk queue
         sqs:ChangeMessageVisibility bulk queue
+        sqs:SendMessage             send queue
+        sqs:SendMessage             bulk queue
         dynamodb:GetItem            table
         dynamodb:BatchGetItem       table
         dynamodb:Query              table
@@ -140,8 +142,8 @@ ALLOWED = {
 
 DENIED = {
     "SenderFunction": """
-        sqs:SendMessage             send queue
-        sqs:SendMessage             bulk queue
+        sqs:SendMessage             dead letters
+        sqs:SendMessage             another stack's queue
         sqs:PurgeQueue              send queue
         sqs:ReceiveMessage          dead letters
         sqs:ReceiveMessage          another stack's queue

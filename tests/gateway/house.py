@@ -40,6 +40,7 @@ from smsgate.sender import Sender
 from smsgate.sessions import Sessions
 from smsgate.suppression import Suppressions
 from smsgate.suspension import Suspensions
+from smsgate.wakeups import WakeUps
 from smsgate.wire import Acknowledgement, Callback
 from tests.gateway.examples import NOON, WATCH
 from tests.gateway.plainline import OFFERS, Wire
@@ -80,6 +81,7 @@ class Queues:
     def __init__(self) -> None:
         self.woken: dict[str, list[str]] = {url: [] for url in QUEUES.values()}
         self.calls: list[list[dict[str, Any]]] = []
+        self.delays: dict[str, int] = {}
         self.broken = False
         self.refusing = False
 
@@ -90,7 +92,9 @@ class Queues:
             return {"Successful": [], "Failed": [{"Id": entry["Id"]} for entry in Entries]}
         self.calls.append(Entries)
         for entry in Entries:
-            self.woken[QueueUrl] += json.loads(entry["MessageBody"])
+            ids = json.loads(entry["MessageBody"])
+            self.woken[QueueUrl] += ids
+            self.delays |= dict.fromkeys(ids, entry.get("DelaySeconds", 0))
         return {"Successful": [{"Id": entry["Id"]} for entry in Entries]}
 
     @property
@@ -170,6 +174,7 @@ class House:
             health=Health(accounts, suspensions),
             evidence=self.evidence,
             offers=self.offered,
+            wake_ups=self.wake_ups(),
             watch=WATCH,
             deadline=self.deadline,
             clock=self.clock,
@@ -202,12 +207,14 @@ class House:
             evidence=self.evidence,
             conversation=self.conversation(),
             offers=self.offered,
-            sqs=cast("SQSClient", self.queues),
-            queues=QUEUES,
+            wake_ups=self.wake_ups(),
             watch=WATCH,
             deadline=self.deadline,
             clock=self.clock,
         )
+
+    def wake_ups(self) -> WakeUps:
+        return WakeUps(lambda: cast("SQSClient", self.queues), QUEUES, self.clock)
 
     def credits(self) -> Credits:
         return Credits(balance=self.balance(), daybook=self.daybook, offers=self.offered, clock=self.clock)

@@ -13,6 +13,7 @@ from smsgate.ledger import Ledger, Saved
 from smsgate.messages import Message
 from smsgate.providers.base import Provider
 from smsgate.status import Status
+from smsgate.wakeups import WakeUps, planned
 
 _TURNS = 2
 """How many calls of others a claimed message may wait for, each of a provider's whole deadline, before its own."""
@@ -32,6 +33,13 @@ class IdReused:
     """The message id is taken by a request of other content."""
 
 
+@dataclass(frozen=True, slots=True)
+class _InTurn:
+    """Parked until its turn, which may be near."""
+
+    message: Message
+
+
 Taken = Claimed | IdReused | bool
 """Claimed, or True where nothing is left to do now, or False where a redelivery must look again."""
 
@@ -41,11 +49,13 @@ class Claims:
         self,
         ledger: Ledger,
         offers: Mapping[str, type[Provider]],
+        wake_ups: WakeUps,
         deadline: timedelta,
         clock: Callable[[], datetime],
     ) -> None:
         self._ledger = ledger
         self._offers = offers
+        self._wake_ups = wake_ups
         self._deadline = deadline
         self._clock = clock
         self._log = telemetry.logger()
@@ -59,9 +69,11 @@ class Claims:
         now = self._clock()
         waiting = [message for message in messages if _is_waiting(message, now)]
         verdicts = dict(zip(map(_name, waiting), slice_.decide(waiting, pool.map), strict=True))
-        return list(pool.map(lambda message: self._take(message, verdicts.get(_name(message)), slice_), messages))
+        taken = list(pool.map(lambda message: self._take(message, verdicts.get(_name(message)), slice_), messages))
+        self._wake_ups.send(each.message for each in taken if isinstance(each, _InTurn))
+        return [True if isinstance(each, _InTurn) else each for each in taken]
 
-    def _take(self, message: Message, verdict: Verdict | None, slice_: Slice) -> Taken:
+    def _take(self, message: Message, verdict: Verdict | None, slice_: Slice) -> Taken | _InTurn:
         try:
             return self._claim(message, verdict, slice_)
         except Exception as error:
@@ -70,7 +82,7 @@ class Claims:
             telemetry.count("ClaimFailed")
             return False
 
-    def _claim(self, message: Message, verdict: Verdict | None, slice_: Slice) -> Taken:
+    def _claim(self, message: Message, verdict: Verdict | None, slice_: Slice) -> Taken | _InTurn:
         digest = message.digest
         while message.digest == digest:
             now = self._clock()
@@ -91,6 +103,8 @@ class Claims:
                 return False
             result = self._ledger.save(self._next(message, verdict, slice_, now))
             if isinstance(result, Saved):
+                if isinstance(verdict, Stay) and verdict.turn:
+                    return _InTurn(result.message)
                 if not isinstance(verdict, Go):
                     return True
                 return Claimed(result.message, tuple(each.provider for each in verdict.candidates[1:]))
@@ -104,7 +118,8 @@ class Claims:
         counted = replace(message, admitted=message.admitted or verdict.counted is not None)
         if isinstance(verdict, Stay):
             waits = verdict.obstacle
-            return lifecycle.park(counted, waits.reason, now, waits.until, verdict.explained, verdict.turn)
+            parked = lifecycle.park(counted, waits.reason, now, waits.until, verdict.explained, verdict.turn)
+            return planned(parked, now) if verdict.turn else parked
         first = verdict.candidates[0]
         alone = self._offers[first.provider].capabilities.recipients_per_call == 1
         together = None if alone else slice_.name

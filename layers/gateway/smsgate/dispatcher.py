@@ -28,6 +28,7 @@ from smsgate.outcomes import Accepted, MaybeSent, NotSent, Outcome, Refused
 from smsgate.providers.base import Provider
 from smsgate.reasons import ABOUT_US, SUSPENDING, Code, Reason
 from smsgate.secrets import Secrets, SecretUnreadable
+from smsgate.wakeups import WakeUps
 
 WORKERS = 32
 """Calls in flight at once. The providers' answers take 50 ms and more; waiting for them costs nothing but threads."""
@@ -66,6 +67,7 @@ class Dispatcher:
         health: Health,
         evidence: Evidence,
         offers: Mapping[str, type[Provider]],
+        wake_ups: WakeUps,
         watch: Watch,
         deadline: timedelta,
         clock: Callable[[], datetime],
@@ -82,7 +84,7 @@ class Dispatcher:
         self._deadline = deadline
         self._clock = clock
         self._pool = pool
-        self._claims = Claims(ledger, offers, deadline, clock)
+        self._claims = Claims(ledger, offers, wake_ups, deadline, clock)
         self._log = telemetry.logger()
 
     def send(self, messages: Sequence[Message], time_left: Callable[[], timedelta]) -> Result:

@@ -13,7 +13,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
-from typing import TYPE_CHECKING
 
 from smsgate import lifecycle, telemetry
 from smsgate.accounts import Account, Accounts
@@ -22,22 +21,16 @@ from smsgate.conversation import Conversation
 from smsgate.evidence import Evidence
 from smsgate.ledger import Ledger, Saved, due_shards, message_id_of
 from smsgate.lifecycle import Watch
-from smsgate.messages import Lane, Message, Reply, Report
+from smsgate.messages import Message, Reply, Report
 from smsgate.providers.base import Ask, CannotSay, PollsReplies, Provider, Queries
 from smsgate.reasons import SUSPENDING
 from smsgate.secrets import SecretUnreadable
 from smsgate.status import Status
 from smsgate.suspension import Suspensions
-from smsgate.wakeups import wake
-
-if TYPE_CHECKING:
-    from mypy_boto3_sqs import SQSClient
+from smsgate.wakeups import WakeUps, planned
 
 WORKERS = 16
 _PAGE = 200
-
-_WAKE_AGAIN = timedelta(minutes=10)
-"""Should a wake-up be lost, the message is woken again: longer than a queue holds a record back from other workers."""
 
 _YESTERDAY_UNTIL = timedelta(minutes=30)
 """Replies of the last minutes before midnight are still asked for in the first half hour of the next day."""
@@ -59,8 +52,7 @@ class Reconciler:
         evidence: Evidence,
         conversation: Conversation,
         offers: Mapping[str, type[Provider]],
-        sqs: SQSClient,
-        queues: Mapping[Lane, str],
+        wake_ups: WakeUps,
         watch: Watch,
         deadline: timedelta,
         clock: Callable[[], datetime],
@@ -72,12 +64,11 @@ class Reconciler:
         self._evidence = evidence
         self._conversation = conversation
         self._offers = offers
-        self._sqs = sqs
-        self._queues = queues
         self._watch = watch
         self._deadline = deadline
         self._clock = clock
         self._pool = pool
+        self._wake_ups = wake_ups
         self._log = telemetry.logger()
 
     def handle(self, time_left: Callable[[], timedelta]) -> None:
@@ -85,7 +76,7 @@ class Reconciler:
         with self._pool(WORKERS) as pool:
             for ids in self._due(time_left):
                 looked_at = [message for message in pool.map(self._look, ids) if message is not None]
-                self._wake(message for message in looked_at if message.status is Status.ACCEPTED)
+                self._wake_ups.send(message for message in looked_at if message.status is Status.ACCEPTED)
                 self._ask_all(pool, [m for m in looked_at if m.status in (Status.SENT, Status.SCHEDULED)], time_left)
         telemetry.gauge("DoubtfulOpen", self._ledger.doubtful())
         telemetry.count("ReconcilerRan")
@@ -126,34 +117,18 @@ class Reconciler:
 
     def _next(self, message: Message, now: datetime) -> Message:
         if message.status is Status.SENDING:
-            return lifecycle.lapse(message, now)
+            return planned(lifecycle.lapse(message, now), now)
         if message.status is Status.ACCEPTED:
             for end in (lifecycle.expire(message, now), lifecycle.give_up(message, now, self._watch)):
                 if end is not message:
                     return end
-            return lifecycle.woken(message, now + _WAKE_AGAIN)
+            return planned(message, now)
         ended = lifecycle.unconfirm(message, now, self._watch)
         if ended is not message:
             return ended
         if self._can_ask(message):
             return lifecycle.checked(message, now, self._watch)
         return lifecycle.watched(message, self._watch)
-
-    # Parked messages
-
-    def _wake(self, messages: Iterable[Message]) -> None:
-        ids: dict[Lane, list[str]] = defaultdict(list)
-        for message in messages:
-            ids[message.lane].append(message.message_id)
-        for lane, lane_ids in ids.items():
-            try:
-                wake(self._sqs, self._queues[lane], lane_ids)
-            except Exception as error:
-                # They are due again soon, and what else is due must not wait for it.
-                self._log.error("not woken", extra={"lane": lane.value, "error": type(error).__name__})
-                telemetry.count("WakeUpFailed", value=len(lane_ids))
-            else:
-                telemetry.count("Woken", value=len(lane_ids))
 
     # Status checks
 

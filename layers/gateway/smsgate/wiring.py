@@ -29,6 +29,7 @@ from smsgate.sessions import Sessions
 from smsgate.settings import Settings
 from smsgate.suppression import Suppressions
 from smsgate.suspension import Suspensions
+from smsgate.wakeups import WakeUps
 
 if TYPE_CHECKING:
     from smsgate.providers.base import Provider
@@ -114,3 +115,7 @@ class Wiring:
     @cached_property
     def queues(self) -> dict[Lane, str]:
         return {Lane.URGENT: self.settings.send_queue_url, Lane.BULK: self.settings.bulk_queue_url}
+
+    @cached_property
+    def wake_ups(self) -> WakeUps:
+        return WakeUps(aws.sqs, self.queues, self.clock)
