@@ -7,38 +7,23 @@ from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Any
 from urllib.parse import unquote
-from uuid import uuid4
 
-from smsgate import aws, telemetry
-from smsgate.api import Answer, Api, problem
-from smsgate.api_numbers import Numbers
+from smsgate import telemetry
+from smsgate.answers import Answer, problem
+from smsgate.api_wiring import ApiWiring
 from smsgate.callbacks import body_of
-from smsgate.providers import PROVIDERS
-from smsgate.wiring import Wiring
 from smstransports import open_exchange
 
 
 @cache
-def _api() -> Api:
-    parts = Wiring()
-    return Api(
-        ledger=parts.ledger,
-        accounts=parts.accounts(lambda: open_exchange(parts.settings.provider_deadline)),
-        suspensions=parts.suspensions,
-        sqs=aws.sqs(),
-        queues=parts.queues,
-        known_providers=tuple(PROVIDERS),
-        new_id=lambda: str(uuid4()),
-        clock=parts.clock,
-        pool=parts.pool,
-    )
+def _parts() -> ApiWiring:
+    return ApiWiring(open_exchange)
 
 
-@cache
-def _numbers() -> Numbers:
-    parts = Wiring()
-    return Numbers(parts.ledger, parts.suppressions)
-
+_api = cache(lambda: _parts().api)
+_cancellations = cache(lambda: _parts().cancellations)
+_numbers = cache(lambda: _parts().numbers)
+_operations = cache(lambda: _parts().operations)
 
 _Event = Mapping[str, Any]
 
@@ -46,12 +31,18 @@ _ROUTES: dict[str, Callable[[_Event], Answer]] = {
     "POST /messages": lambda event: _api().post(body_of(event), _query(event, "lane")),
     "GET /messages": lambda event: _api().messages_to(_query(event, "to"), _query(event, "cursor")),
     "GET /messages/{message_id}": lambda event: _api().message(_path(event, "message_id")),
-    "POST /messages/{message_id}/cancel": lambda event: _api().cancel_message(_path(event, "message_id")),
+    "POST /messages/{message_id}/cancel": lambda event: _cancellations().message(_path(event, "message_id")),
+    "POST /messages/{message_id}/resolve": lambda event: _operations().resolve(
+        _path(event, "message_id"), body_of(event)
+    ),
     "GET /requests/{id}": lambda event: _api().request(_path(event, "id")),
-    "POST /requests/{id}/cancel": lambda event: _api().cancel_request(_path(event, "id")),
+    "POST /requests/{id}/cancel": lambda event: _cancellations().request(_path(event, "id")),
     "GET /replies": lambda event: _numbers().replies(
         _query(event, "from"), _query(event, "since"), _query(event, "cursor")
     ),
+    "GET /providers": lambda _: _operations().providers(),
+    "POST /providers/{provider}/suspend": lambda event: _operations().suspend(_path(event, "provider"), body_of(event)),
+    "POST /providers/{provider}/resume": lambda event: _operations().resume(_path(event, "provider")),
     "GET /suppressions/{number}": lambda event: _numbers().suppression(_path(event, "number")),
     "PUT /suppressions/{number}": lambda event: _numbers().suppress(_path(event, "number"), body_of(event)),
     "DELETE /suppressions/{number}": lambda event: _numbers().unsuppress(_path(event, "number")),

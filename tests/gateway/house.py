@@ -15,6 +15,8 @@ from botocore.exceptions import ClientError
 from smsgate.accounts import Accounts
 from smsgate.admission import Admissions
 from smsgate.api import Api
+from smsgate.api_cancel import Cancellations
+from smsgate.api_operations import Operations
 from smsgate.balance import Balance
 from smsgate.callback_urls import receipt_url
 from smsgate.conversation import Conversation
@@ -237,12 +239,25 @@ class House:
     def api(self) -> Api:
         return Api(
             ledger=self.ledger,
-            accounts=self.accounts(),
-            suspensions=self.suspensions,
             sqs=cast("SQSClient", self.queues),
             queues=QUEUES,
             known_providers=sorted(OFFERS),
             new_id=lambda: "new-id",
+            clock=self.clock,
+        )
+
+    def cancellations(self) -> Cancellations:
+        return Cancellations(
+            ledger=self.ledger, accounts=self.accounts(), suspensions=self.suspensions, clock=self.clock
+        )
+
+    def operations(self) -> Operations:
+        return Operations(
+            ledger=self.ledger,
+            suspensions=self.suspensions,
+            wake=self.api().wake,
+            offers=self.offered,
+            watch=WATCH,
             clock=self.clock,
         )
 

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from smsgate.api import PAGE, Answer
+from smsgate.answers import Answer
+from smsgate.api import PAGE
 from smsgate.messages import Lane, Message
 from smsgate.requests import request_hash
 from smsgate.status import Status
@@ -289,14 +290,14 @@ class TestReading:
         post(house)
 
         assert house.api().message(message_id).status == 404
-        assert house.api().cancel_message(message_id).status == 404
+        assert house.cancellations().message(message_id).status == 404
 
     @pytest.mark.parametrize("request_id", ["", "order-18", "order-1", "🔑"])
     def test_an_unknown_request_is_404(self, house: House, request_id: str) -> None:
         post(house)
 
         assert house.api().request(request_id).status == 404
-        assert house.api().cancel_request(request_id).status == 404
+        assert house.cancellations().request(request_id).status == 404
 
 
 class TestByNumber:
@@ -407,7 +408,7 @@ class TestCanceling:
         return house.of()[0]
 
     def cancel(self, house: House) -> Answer:
-        return house.api().cancel_message(house.one().message_id)
+        return house.cancellations().message(house.one().message_id)
 
     def test_what_waits_in_the_ledger_is_canceled_and_never_sent(self, house: House) -> None:
         post(house)
@@ -428,7 +429,7 @@ class TestCanceling:
         self.scheduled(house, to=[f"+8869{n:08}" for n in range(10_000_000, 10_000_020)])
         house.wire.say("/cancel", *["ERR password"] * 40)
 
-        answers = [house.api().cancel_request(REQUEST["id"]) for _ in range(2)]
+        answers = [house.cancellations().request(REQUEST["id"]) for _ in range(2)]
 
         assert [answer.status for answer in answers] == [409, 409]
         assert "credentials" in answers[1].body["detail"]
@@ -551,7 +552,7 @@ class TestCanceling:
 
         monkeypatch.setattr(house.ledger, "change_from", change_from)
 
-        answer = house.api().cancel_message(message.message_id)
+        answer = house.cancellations().message(message.message_id)
 
         assert answer.status == 409
         assert house.one().status is Status.SENT
@@ -564,7 +565,7 @@ class TestCanceling:
         rejected = [message for message in house.of() if message.status is Status.REJECTED]
         house.wire.say("/cancel", "2", "2.25")
 
-        answer = house.api().cancel_request("order-17")
+        answer = house.cancellations().request("order-17")
 
         assert answer.status == 200
         assert len(answer.body["canceled"]) == 2
@@ -576,7 +577,7 @@ class TestCanceling:
         house.wire.say("/send", "OK r1", "ERR number")
         house.handle(record({**REQUEST, "to": ["+886912345671", "+886912345672"]}))
 
-        answer = house.api().cancel_request("order-17")
+        answer = house.cancellations().request("order-17")
 
         assert answer.status == 409
         assert answer.body["canceled"] == []

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from smsgate.api import Answer
+from smsgate.answers import Answer
 from smsgate.api_numbers import LONGEST_WHY, PAGE, Numbers
 from smsgate.messages import Reply
 from smsgate.wiring import Wiring

@@ -199,7 +199,7 @@ class TestLikely:
     def test_a_canceled_one_is_not_answered(self, house: House, stored: Stored) -> None:
         house.handle(record(send_at="2026-11-20T18:00:00+08:00"))
         house.wire.say("/cancel", "1")
-        house.api().cancel_message(house.one().message_id)
+        house.cancellations().message(house.one().message_id)
         house.later(days=1)
 
         receive(house, reply())

@@ -13,6 +13,7 @@ Where to look:
   sender.py receipts.py replies.py mailbox.py reconciler.py credits.py api.py publisher.py
                 one use case per function, named like it; parts they share:
   dispatcher.py call once, record;  before it admission.py  may it go, wait or not, and claims.py  whose it is
+  answers.py    what the HTTP API answers with;  api.py and api_*.py  a file for each kind of question
   accounts.py, lines.py, sessions.py  the way to a provider;  health.py  what a call says of it
   limits.py     what is counted before anything is spent
   intake.py     callbacks, checked and stored;  evidence.py, conversation.py  reports and replies find their message

@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping
 from datetime import datetime
 
-from smsgate.api import Answer, Json, problem
+from smsgate.answers import Answer, Json, problem
 from smsgate.items import Plain, stamp, time_of
 from smsgate.ledger import Ledger
 from smsgate.numbers import e164

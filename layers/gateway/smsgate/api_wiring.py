@@ -1,0 +1,62 @@
+"""What ApiFunction is put together from, each part made when it is first asked something."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+from functools import cached_property
+from typing import TYPE_CHECKING
+from uuid import uuid4
+
+from smsgate import aws
+from smsgate.api import Api
+from smsgate.api_cancel import Cancellations
+from smsgate.api_numbers import Numbers
+from smsgate.api_operations import Operations
+from smsgate.providers import PROVIDERS
+from smsgate.wiring import Wiring
+
+if TYPE_CHECKING:
+    from smsgate.wire import Exchange
+
+
+class ApiWiring(Wiring):
+    def __init__(self, open_exchange: Callable[[timedelta], Exchange]) -> None:
+        self._open_exchange = open_exchange
+
+    @cached_property
+    def api(self) -> Api:
+        return Api(
+            ledger=self.ledger,
+            sqs=aws.sqs(),
+            queues=self.queues,
+            known_providers=tuple(PROVIDERS),
+            new_id=lambda: str(uuid4()),
+            clock=self.clock,
+            pool=self.pool,
+        )
+
+    @cached_property
+    def cancellations(self) -> Cancellations:
+        return Cancellations(
+            ledger=self.ledger,
+            accounts=self.accounts(lambda: self._open_exchange(self.settings.provider_deadline)),
+            suspensions=self.suspensions,
+            clock=self.clock,
+            pool=self.pool,
+        )
+
+    @cached_property
+    def numbers(self) -> Numbers:
+        return Numbers(self.ledger, self.suppressions)
+
+    @cached_property
+    def operations(self) -> Operations:
+        return Operations(
+            ledger=self.ledger,
+            suspensions=self.suspensions,
+            wake=self.api.wake,
+            offers=self.offers,
+            watch=self.watch,
+            clock=self.clock,
+        )
