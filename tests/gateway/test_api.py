@@ -292,7 +292,7 @@ class TestReading:
         assert house.api().message(message_id).status == 404
         assert house.cancellations().message(message_id).status == 404
 
-    @pytest.mark.parametrize("request_id", ["", "order-18", "order-1", "🔑"])
+    @pytest.mark.parametrize("request_id", ["", "order-18", "order-1", "🔑", "half \ud83d"])
     def test_an_unknown_request_is_404(self, house: House, request_id: str) -> None:
         post(house)
 

@@ -148,6 +148,10 @@ def envelope(message: object, **fields: object) -> dict[str, object]:
             json.dumps({"version": "0", "source": "shop", "detail-type": "Send", "detail": RIGHT}),
             "is an EventBridge event",
         ),
+        (
+            json.dumps(envelope(json.dumps({"source": "shop", "detail-type": "Send", "detail": RIGHT}))),
+            "is an EventBridge event",
+        ),
     ],
 )
 def test_a_body_that_is_no_request_is_a_problem_under_the_records_id(body: str | bytes, problem: str) -> None:

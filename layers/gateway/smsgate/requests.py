@@ -130,7 +130,7 @@ class Unreadable:
 
 def request_hash(request_id: str) -> str:
     """A name for the request that fits wherever an id must: 120 bits of its hash, in letters and digits."""
-    return b32encode(sha256(request_id.encode()).digest()).decode().lower()[:24]
+    return b32encode(sha256(request_id.encode(errors="surrogatepass")).digest()).decode().lower()[:24]
 
 
 def split_message_id(message_id: str) -> tuple[str, int]:
@@ -148,11 +148,11 @@ def decode(body: str | bytes) -> object:
     """
     try:
         payload = _parse(body)
-        if not isinstance(payload, dict):
-            return payload
-        if "detail-type" in payload:
+        if isinstance(payload, dict) and _is_envelope(payload):
+            payload = _parse(_enveloped(payload))
+        if isinstance(payload, dict) and "detail-type" in payload:
             raise NotJson("is an EventBridge event; give its detail alone, by an input path of the rule")
-        return _parse(_enveloped(payload)) if _is_envelope(payload) else payload
+        return payload
     except NotJson as error:
         return Unreadable(Problem(BODY, str(error)))
 
