@@ -188,12 +188,13 @@ class TestKeeping:
 
     @pytest.mark.parametrize(("query", "body"), [("a" * (LARGEST + 1), b""), ("", b"a" * (LARGEST + 1))])
     def test_more_than_any_provider_sends_is_refused_unread(
-        self, house: House, dynamodb: DynamoDBClient, query: str, body: bytes
+        self, house: House, dynamodb: DynamoDBClient, counts: Counts, query: str, body: bytes
     ) -> None:
         with pytest.raises(TooLarge):
             house.receive("plainline", TOKEN, query, body=body)
 
         assert items(dynamodb) == []
+        assert counts.told == {("CallbackTooLarge", "plainline"): 1}
 
     def test_as_much_as_is_allowed_is_kept(self, house: House, dynamodb: DynamoDBClient) -> None:
         house.receive("plainline", TOKEN, "", body=b"a" * LARGEST)

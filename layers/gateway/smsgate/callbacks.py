@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import base64
-import binascii
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from smsgate import telemetry
 from smsgate.intake import Stranger, TooLarge
+from smsgate.text import whole
 from smsgate.wire import Acknowledgement, Callback
 
 
@@ -16,14 +16,15 @@ def callback_of(event: Mapping[str, Any]) -> tuple[str, str, Callback]:
     """Provider key, token, and the callback itself, from an event of payload format 2.0.
 
     The query is taken raw: decoding it here would destroy what is percent-encoded in another charset than UTF-8.
+    Nothing of it is half a surrogate pair: no bytes of a call mean one, and what holds one could not be stored.
     """
     path = event.get("pathParameters") or {}
     callback = Callback(
         method=event["requestContext"]["http"]["method"],
-        path=path.get("proxy", ""),
-        query=event.get("rawQueryString", ""),
+        path=whole(path.get("proxy", "")),
+        query=whole(event.get("rawQueryString", "")),
         body=body_of(event),
-        content_type=(event.get("headers") or {}).get("content-type", ""),
+        content_type=whole((event.get("headers") or {}).get("content-type", "")),
     )
     return path.get("provider", ""), path.get("token", ""), callback
 
@@ -60,5 +61,5 @@ def body_of(event: Mapping[str, Any]) -> bytes:
         return str(body).encode("utf-8", "surrogatepass")
     try:
         return base64.b64decode(body)
-    except binascii.Error:
+    except ValueError:  # no base64 after all
         return str(body).encode("utf-8", "surrogatepass")

@@ -63,6 +63,7 @@ class Intake:
             telemetry.count("CallbackRefused")
             raise Stranger
         if len(callback.body) + len(callback.query) > LARGEST:
+            telemetry.count("CallbackTooLarge", provider=provider_key)
             raise TooLarge
         if not callback.query and not callback.body:
             return Taken(provider, None)
