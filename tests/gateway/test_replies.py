@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, urlencode
 
 import pytest
 
@@ -110,6 +110,20 @@ def test_what_cannot_be_read_is_kept_and_acknowledged(talkative: House) -> None:
     assert answer.body == "thank you"
     (item,) = talkative.ledger._client.scan(TableName=TABLE)["Items"]
     assert item["problem"]["S"] == "unreadable: KeyError"
+
+
+@pytest.mark.parametrize("sender", ["x" * 20_000, "字" * 5_000])
+def test_who_has_a_name_longer_than_any_key_is_kept_under_its_beginning(talkative: House, sender: str) -> None:
+    query = urlencode({"seq": "1", "from": sender, "text": "hi", "ref": "77"})
+
+    for _ in range(2):
+        take(talkative, Callback("GET", "", query))
+
+    (reply,) = kept(talkative.ledger)
+    assert reply["text"] == "hi"
+    assert sender.startswith(reply["from"])
+    assert len(reply["from"]) == 128
+    assert all(len(reply[name].encode()) <= 1024 for name in ("pk", "to"))
 
 
 def test_more_than_any_vendor_sends_is_not_taken(talkative: House) -> None:

@@ -788,6 +788,7 @@ def test_a_refused_password_is_not_tried_with_the_next_number() -> None:
         '{"seq":"7","date":"20180906102939","mobile":"0911222333","message":null}',
         '{"seq":"7","date":"20180906102939","mobile":"","message":"hi"}',
         '{"seq":"","date":"20180906102939","mobile":"0911222333","message":"hi"}',
+        '{"seq":"' + "7" * 5_000 + '","date":"20180906102939","mobile":"0911222333","message":"hi"}',
         '"hi"',
         "null",
     ],

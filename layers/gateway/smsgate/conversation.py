@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from smsgate import telemetry
@@ -22,6 +22,8 @@ _TOLD_WITHIN = timedelta(days=1)
 """A vendor may keep what was typed to itself: "我們將會在簡訊發出後 24 小時傳送 CallBack 資訊"."""
 _MINUTE = timedelta(minutes=1)  # Some vendors tell no seconds.
 _LOOKED_AT = 25
+_LONGEST_SENDER = 128
+"""Characters, where it is no number: it is part of keys, and DynamoDB takes no more than 1024 bytes of one."""
 _MAY_HAVE_ARRIVED = frozenset({"calling", "accepted", "maybe_sent"})
 _TIME_FORMS = {14: "%Y%m%d%H%M%S", 12: "%Y%m%d%H%M"}
 
@@ -50,6 +52,7 @@ class Conversation:
         A stop word does its work before the reply is stored: should this worker be lost in between, the provider says
         it again, and it is done again.
         """
+        reply = replace(reply, sender=reply.sender[:_LONGEST_SENDER])
         if self._ledger.has_reply(reply):
             return False
         word = word_of(reply.text)

@@ -117,6 +117,7 @@ _RECENT = timedelta(days=3)  # section 4, outrange: "查詢超過三天以上的
 
 _CODE = re.compile(r"[0-9]{5}")
 _REFERENCE = re.compile(r"[0-9]{1,20}")  # section 7 says 8 to 11 digits; one more must not turn a success into a doubt
+_SEQUENCE = re.compile(r"[0-9A-Za-z_-]{1,64}")  # six digits in the sample; it is part of a key of the ledger
 _TWO_WAY_NUMBER = re.compile(r"[0-9]{5}")  # section 5, snumber: "雙向門號辨識碼（5 個數字）"
 
 
@@ -433,7 +434,7 @@ def _reply(number: str, entry: object) -> Reply:
     if not isinstance(entry, dict):
         raise TypeError("a reply is no object")
     seq, mobile, content = _word(entry, "seq"), _word(entry, "mobile"), entry["message"]
-    if not seq or not mobile or not isinstance(content, str):
+    if not _SEQUENCE.fullmatch(seq) or not mobile or not isinstance(content, str):
         raise ValueError("a reply without seq, mobile or message")
     return Reply(
         provider=TwSms.key,
