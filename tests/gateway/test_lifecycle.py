@@ -233,6 +233,17 @@ class TestReports:
         assert len(kept) == lifecycle.REPORTS_KEPT
         assert delivered(message, "20261120130000").status is Status.DELIVERED
 
+    def test_reports_with_times_of_any_length_fit_into_an_item_and_are_the_same_when_they_come_again(self) -> None:
+        message = sent()
+        for second in range(lifecycle.REPORTS_KEPT):
+            message = lifecycle.report(message, told(Status.SENT, f"{second:02}" + "x" * 60_000), NOON, WATCH)
+
+        again = lifecycle.report(message, told(Status.SENT, "00" + "x" * 60_000), NOON, WATCH)
+
+        assert again is message
+        assert len(repr(message.timeline)) < 40_000
+        assert len(message.reported_at or "") <= 40
+
 
 class TestWaiting:
     def test_parking_tells_until_when_and_why_once_for_the_same_reason(self) -> None:

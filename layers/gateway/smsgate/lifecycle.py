@@ -17,6 +17,9 @@ from smsgate.status import Status, report_moves
 REPORTS_KEPT = 40
 """Distinct reports kept in a timeline: far above what an honest provider sends, far below what an item can hold."""
 
+_LONGEST_TIME = 40
+"""Characters of a provider's time: some vendors' is read as it stands, and a message has to fit into an item."""
+
 RESENDS = 2
 """How often `on_doubt: resend` sends again after a dispatch that may have gone out."""
 
@@ -188,6 +191,7 @@ def resolve_by_resend(message: Message, now: datetime, again: datetime) -> Messa
 
 def report(message: Message, told: Report, now: datetime, watch: Watch) -> Message:
     """Apply what a provider reported. Every distinct report is kept; the status moves only as `status.py` allows."""
+    told = replace(told, provider_time=told.provider_time[:_LONGEST_TIME] if told.provider_time else None)
     if _is_known(message, told):
         return message
     ours = _speaks_of(message, told)
