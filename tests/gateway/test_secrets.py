@@ -143,7 +143,10 @@ class TestOutages:
 
 
 class TestMalformed:
-    @pytest.mark.parametrize("value", ["", "p4ssword", "[]", '"text"', "null", "{", "12"])
+    @pytest.mark.parametrize(
+        "value",
+        ["", "p4ssword", "[]", '"text"', "null", "{", "12", '{"a":' * 10_000, '{"password": "p4ssword\\ud83d"}'],
+    )
     def test_a_secret_that_is_no_object_is_named_and_not_shown(
         self, secrets: Secrets, store: Store, value: str
     ) -> None:
@@ -166,6 +169,11 @@ class TestMalformed:
             ({"tokens": "t0ken"}, "tokens"),
             ({"tokens": [""]}, "tokens"),
             ({"tokens": ["a", 1]}, "tokens"),
+            ({"tokens": ["a", "b/c"]}, "tokens"),
+            ({"tokens": ["a?b"]}, "tokens"),
+            ({"tokens": ["a b"]}, "tokens"),
+            ({"tokens": ["a\n"]}, "tokens"),
+            ({"tokens": ["é"]}, "tokens"),
             ({"tokens": ["a"], "public_url": 1}, "public_url"),
             ({"tokens": ["a"], "public_url": None}, "public_url"),
         ],

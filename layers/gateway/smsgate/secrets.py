@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -17,6 +18,9 @@ KEPT_FOR = timedelta(minutes=5)
 
 _ASK_AGAIN_AFTER = timedelta(seconds=30)
 """In an outage of the store: each question waits for several timeouts, which no batch of messages can afford often."""
+
+_TOKEN = re.compile(r"[A-Za-z0-9_-]+")
+"""Whatever else might stand in a path is read as something else by somebody on the way, and never matches."""
 
 _SHOWN_FIELDS = frozenset(
     {"base_url", "backup_url", "public_url", "soap_version", "mail_to", "mail_from", "sender", "reply_numbers"}
@@ -73,9 +77,13 @@ class Secrets:
         secret = self._read(f"{self._prefix}/callbacks")
         tokens = secret.fields.get("tokens")
         public_url = secret.fields.get("public_url", "")
-        if not isinstance(tokens, list) or not tokens or not all(isinstance(t, str) and t for t in tokens):
+        if (
+            not isinstance(tokens, list)
+            or not tokens
+            or not all(isinstance(t, str) and _TOKEN.fullmatch(t) for t in tokens)
+        ):
             raise SecretUnreadable(
-                f"{self._prefix}/callbacks: `tokens` must be a list of at least one non-empty string"
+                f"{self._prefix}/callbacks: `tokens` must be a list of at least one string of A-Z a-z 0-9 _ -"
             )
         if not isinstance(public_url, str):
             raise SecretUnreadable(f"{self._prefix}/callbacks: `public_url` must be the https address of the HTTP API")
@@ -95,7 +103,8 @@ class Secrets:
             raise SecretUnreadable(f"{name}: {type(error).__name__}") from None
         try:
             fields = json.loads(answer["SecretString"])
-        except (KeyError, ValueError):
+            json.dumps(fields, ensure_ascii=False).encode()  # `\ud83d` alone is JSON, and nothing that could be sent
+        except (KeyError, ValueError, RecursionError):
             raise SecretUnreadable(f"{name}: must hold one JSON object") from None
         if not isinstance(fields, dict):
             raise SecretUnreadable(f"{name}: must hold one JSON object")
