@@ -15,7 +15,7 @@ from smsgate.requests import request_hash
 from smsgate.status import Status
 from smsgate.suspension import Suspensions
 from tests.gateway.examples import NOON
-from tests.gateway.house import House, fails, record, wake_up
+from tests.gateway.house import Counts, House, fails, record, wake_up
 from tests.gateway.plainline import OFFERS, maybe_sent, not_sent
 
 
@@ -303,6 +303,22 @@ class TestBatches:
         nobody = f"{request_hash('nobody')}-1"
 
         assert house.handle(wake_up(nobody, "nonsense"), {**wake_up(), "body": "{", "messageId": "w2"}) == []
+
+    @pytest.mark.parametrize("body", ["{", "", "[" * 10_000, "9" * 5000, "{}", '"x"', "null"])
+    def test_a_wake_up_that_cannot_be_read_is_counted_and_does_not_come_again(
+        self, house: House, counts: Counts, body: str
+    ) -> None:
+        assert house.handle({**wake_up(), "body": body}, record()) == []
+
+        assert counts["WakeUpUnreadable"] == 1
+        assert house.one().status is Status.SENT
+
+    def test_a_wake_up_of_no_message_is_counted(self, house: House, counts: Counts) -> None:
+        house.handle(record())
+
+        house.handle(wake_up(house.one().message_id, f"{request_hash('nobody')}-1", "nonsense"))
+
+        assert counts["WakeUpUnmatched"] == 2
 
 
 class TestTroubleWithTheTable:

@@ -113,11 +113,16 @@ class Sender:
     def _woken(self, body: str) -> tuple[Message, ...]:
         try:
             ids = message_ids(body)
-        except ValueError:
-            self._log.error("wake-up not understood")
+        except (ValueError, RecursionError) as error:
+            self._log.error("wake-up not understood", extra={"error": type(error).__name__})
+            telemetry.count("WakeUpUnreadable")
             return ()
-        messages = (self._ledger.get(message_id) for message_id in ids)
-        return tuple(message for message in messages if message is not None)
+        found = [self._ledger.get(message_id) for message_id in ids]
+        messages = tuple(message for message in found if message is not None)
+        if len(messages) < len(found):
+            self._log.warning("wake-up of no message", extra={"unknown": len(found) - len(messages), "of": len(found)})
+            telemetry.count("WakeUpUnmatched", value=len(found) - len(messages))
+        return messages
 
     def _reject_reused(self, message: Message) -> bool:
         problem = Problem("id", "this id was used for a request of other content; give each request an id of its own")
