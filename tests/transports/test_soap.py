@@ -9,7 +9,7 @@ import time
 import traceback
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Literal
 
@@ -21,6 +21,7 @@ from lxml import etree
 from smsgate.outcomes import CallBroken, MaybeSent, NotSent
 from smsgate.reasons import Code, Reason
 from smsgate.wire import HttpResponse, SoapRequest
+from smstransports.http import HttpTransport
 from smstransports.soap import ANSWER_CAP, WSDL, SoapTransport
 from tests.transports.raw_server import Conversation, RawServer, answer
 
@@ -333,7 +334,10 @@ def test_a_call_over_the_wire(serve: Serve) -> None:
 
     server = serve(script)
 
-    assert SoapTransport(5).exchange(SoapRequest(server.url, *_credit())).result == "2310.00"
+    with closing(HttpTransport(5)) as http:
+        answered = SoapTransport(http=http).exchange(SoapRequest(server.url, *_credit()))
+
+    assert answered.result == "2310.00"
     (heard,) = server.requests
     head, _, body = heard.partition(b"\r\n\r\n")
     assert head.startswith(b"POST /sms/send.asp HTTP/1.1\r\n")
