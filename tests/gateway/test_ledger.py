@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
@@ -225,6 +226,15 @@ class TestReplies:
 
 
 class TestProviderState:
+    def test_a_state_that_was_deleted_since_it_was_read_is_not_written(
+        self, ledger: Ledger, dynamodb: DynamoDBClient
+    ) -> None:
+        ledger.set_provider_state("plainline", "turns", {"given": 1}, 0)
+        dynamodb.delete_item(TableName=TABLE, Key={"pk": {"S": "provider#plainline"}, "sk": {"S": "turns"}})
+
+        assert not ledger.set_provider_state("plainline", "turns", {"given": 2}, 1)
+        assert ledger.provider_state("plainline", "turns") is None
+
     def test_only_one_of_two_writers_who_saw_the_same_wins(self, ledger: Ledger) -> None:
         assert ledger.set_provider_state("plainline", "credit", {"credit": Decimal(5)}, 0)
         assert not ledger.set_provider_state("plainline", "credit", {"credit": Decimal(6)}, 0)
@@ -233,6 +243,118 @@ class TestProviderState:
         state = ledger.provider_state("plainline", "credit") or {}
         assert state["credit"] == 7
         assert state["version"] == 2
+
+
+class TestCounts:
+    """Of a write whose answer was lost the client learns nothing, so it writes again."""
+
+    LATER = NOON + MINUTE
+
+    def fits(self, ledger: Ledger, amount: str, limit: str = "10") -> bool:
+        return ledger.count_within("points", Decimal(amount), Decimal(limit), self.LATER)
+
+    def test_are_added_to_up_to_their_limit(self, ledger: Ledger) -> None:
+        assert [self.fits(ledger, amount) for amount in ("6.5", "3.6", "3.5", "0.1")] == [True, False, True, False]
+
+    def test_may_go_beyond_it_where_nobody_minds(self, ledger: Ledger) -> None:
+        assert [ledger.count("points", Decimal(6), self.LATER) for _ in range(2)] == [Decimal(6), Decimal(12)]
+        assert not self.fits(ledger, "1")
+
+    def test_what_was_counted_in_a_write_that_is_repeated_is_counted_once_and_fits(
+        self, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        with monkeypatch.context() as patch:
+            _repeat(ledger, patch)
+
+            assert self.fits(ledger, "10")
+
+        assert not self.fits(ledger, "0.1")
+        ledger.count_back("points", Decimal(10))
+        assert self.fits(ledger, "10")
+
+    def test_where_others_count_between_the_two_it_is_counted_twice_and_never_less_than_once(
+        self, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        with monkeypatch.context() as patch:
+            _repeat(ledger, patch, between=lambda: self.fits(ledger, "1"))
+
+            assert self.fits(ledger, "2")
+
+        assert not self.fits(ledger, "5.1")
+        assert self.fits(ledger, "5")
+
+    def test_what_is_given_back_in_a_write_that_is_repeated_is_given_back_once(
+        self, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        self.fits(ledger, "10")
+        with monkeypatch.context() as patch:
+            _repeat(ledger, patch)
+
+            ledger.count_back("points", Decimal(3))
+
+        assert not self.fits(ledger, "3.1")
+        assert self.fits(ledger, "3")
+
+    def test_and_once_where_others_count_between_the_two(self, ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.fits(ledger, "9")
+        with monkeypatch.context() as patch:
+            _repeat(ledger, patch, between=lambda: self.fits(ledger, "1"))
+
+            ledger.count_back("points", Decimal(3))
+
+        assert not self.fits(ledger, "3.1")
+        assert self.fits(ledger, "3")
+
+    def test_is_given_back_although_somebody_else_counted_first(
+        self, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        self.fits(ledger, "9")
+        get = ledger._client.get_item
+        raced = []
+
+        def get_and_lose(**request: Any) -> Any:
+            found = get(**request)
+            if not raced:
+                raced.append(self.fits(ledger, "1"))
+            return found
+
+        monkeypatch.setattr(ledger._client, "get_item", get_and_lose)
+
+        ledger.count_back("points", Decimal(3))
+
+        assert raced == [True]
+        assert self.fits(ledger, "3")
+
+    def test_that_are_gone_or_smaller_are_left_alone(self, ledger: Ledger) -> None:
+        ledger.count_back("points", Decimal(1))
+        self.fits(ledger, "2")
+
+        ledger.count_back("points", Decimal(3))
+
+        assert not self.fits(ledger, "8.1")
+        assert self.fits(ledger, "8")
+
+    def test_are_forgotten_when_their_time_is_over(self, ledger: Ledger, dynamodb: DynamoDBClient) -> None:
+        self.fits(ledger, "1")
+        ledger.count("others", Decimal(1), self.LATER)
+
+        items = dynamodb.scan(TableName=TABLE)["Items"]
+
+        assert [item["expires"]["N"] for item in items] == [str(int(self.LATER.timestamp()))] * 2
+
+
+def _repeat(ledger: Ledger, patch: pytest.MonkeyPatch, between: Callable[[], Any] | None = None) -> None:
+    """The next update is made twice, as botocore does where an answer was lost; others may write in between."""
+    update = ledger._client.update_item
+
+    def twice(**request: Any) -> Any:
+        patch.undo()
+        update(**request)
+        if between is not None:
+            between()
+        return update(**request)
+
+    patch.setattr(ledger._client, "update_item", twice)
 
 
 def test_trouble_of_the_table_is_raised_and_not_mistaken_for_a_lost_race(

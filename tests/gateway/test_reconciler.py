@@ -13,8 +13,10 @@ from smsgate import telemetry
 from smsgate.ledger import Page, Saved, Taken
 from smsgate.messages import Kind, Lane, Message, Reply, Report
 from smsgate.outcomes import CallBroken
+from smsgate.policy import Policy, Rate
 from smsgate.providers.base import Ask, CannotSay
 from smsgate.reasons import Code, Reason
+from smsgate.routing_document import RoutingDocument
 from smsgate.status import Status
 from smsgate.wire import HttpExchange
 from tests.gateway.conftest import TABLE
@@ -78,10 +80,11 @@ class TestLostWorkers:
 
         assert house.one().status is Status.SENDING
 
-    def test_where_the_publisher_prefers_a_second_send_it_is_woken_for_it(self, house: House) -> None:
+    def test_where_the_publisher_prefers_a_second_send_it_is_woken_for_it_once(self, house: House) -> None:
         self.lose(house, on_doubt="resend")
         house.later(minutes=1)
 
+        house.reconcile()
         house.reconcile()
 
         assert house.one().status is Status.ACCEPTED
@@ -182,6 +185,84 @@ class TestParkedMessages:
         house.reconcile()
 
         assert Counter(house.queues.urgent) == Counter(message.message_id for message in messages)
+
+
+class TestTurnsAtAProvider:
+    """Found two minutes before their moment, and handed out by the queue when it has come."""
+
+    def waiting(self, house: House) -> Message:
+        """Parked until a turn in ten minutes."""
+        house.routing = RoutingDocument(policy=Policy(rates={"plainline": Rate(1, timedelta(minutes=10))}))
+        house.handle(record(to=["+886912345678", "+886987654321"]))
+        (message,) = [each for each in house.of() if each.status is Status.ACCEPTED]
+        assert message.next_attempt_at == NOON + timedelta(minutes=10)
+        return message
+
+    def test_are_not_looked_at_before(self, house: House) -> None:
+        self.waiting(house)
+        house.later(minutes=7, seconds=59)
+
+        house.reconcile()
+
+        assert house.queues.calls == []
+
+    def test_come_at_their_moment_whenever_the_schedule_runs(self, house: House) -> None:
+        message = self.waiting(house)
+        house.later(minutes=8, seconds=37)
+
+        house.reconcile()
+
+        assert house.queues.delays == {message.message_id: 83}
+
+    def test_and_are_sent_then(self, house: House) -> None:
+        message = self.waiting(house)
+        house.later(minutes=8)
+        house.reconcile()
+        house.later(minutes=2)
+
+        house.handle(wake_up(message.message_id))
+
+        assert {each.status for each in house.of()} == {Status.SENT}
+
+    def test_that_were_overlooked_come_at_once(self, house: House) -> None:
+        message = self.waiting(house)
+        house.later(minutes=11)
+
+        house.reconcile()
+
+        assert house.queues.delays == {message.message_id: 0}
+
+    def test_are_woken_once_by_runs_one_after_the_other(self, house: House) -> None:
+        self.waiting(house)
+        house.later(minutes=8)
+
+        for _ in range(5):
+            house.reconcile()
+            house.later(minutes=1)
+
+        assert len(house.queues.urgent) == 1
+
+    def test_are_woken_once_by_two_runs_at_once(self, house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.waiting(house)
+        house.later(minutes=8)
+        _run_another_between_reading_and_writing(house, monkeypatch)
+
+        house.reconcile()
+
+        assert len(house.queues.urgent) == 1
+
+    def test_are_woken_again_ten_minutes_after_it_where_the_wake_up_was_lost(self, house: House) -> None:
+        self.waiting(house)
+        house.later(minutes=8)
+        house.reconcile()
+
+        house.now = NOON + timedelta(minutes=19, seconds=59)
+        house.reconcile()
+        assert len(house.queues.urgent) == 1
+        house.later(seconds=1)
+        house.reconcile()
+
+        assert len(house.queues.urgent) == 2
 
 
 class TestAsking:
