@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import Any
 
 from tests.local.sample_stack import Sample, is_alive, wait_until
@@ -87,6 +88,23 @@ def test_never_more_batches_at_once_than_the_mapping_allows_and_not_fewer(gatewa
 
     at_once = [sum(other["began"] <= entry["began"] < other["ended"] for other in done) for entry in done]
     assert max(at_once) == 2
+
+
+def test_a_record_that_is_delayed_comes_when_its_time_is_over_and_those_beside_it_at_once(
+    gateway: Sample, key: str
+) -> None:
+    entries: Any = [
+        {"Id": "later", "MessageBody": json.dumps(_order(f"{key}-later", "nothing")), "DelaySeconds": 2},
+        {"Id": "now", "MessageBody": json.dumps(_order(f"{key}-now", "nothing"))},
+    ]
+    queued = time.monotonic()
+
+    gateway.aws.sqs.send_message_batch(QueueUrl=gateway.queue_url("JobsQueue"), Entries=entries)
+
+    wait_until(lambda: _times(gateway, f"{key}-now"))
+    assert _times(gateway, f"{key}-later") == []
+    wait_until(lambda: _times(gateway, f"{key}-later"))
+    assert time.monotonic() - queued >= 2
 
 
 def test_a_record_looks_as_lambda_shows_it(gateway: Sample, key: str) -> None:
