@@ -70,6 +70,10 @@ class _Awaited:
     def asked_at(self) -> datetime:
         return self.message.attempts[self.answer.attempt - 1].at
 
+    @property
+    def is_news(self) -> bool:
+        return self.message.attempts[self.answer.attempt - 1].outcome in _UNANSWERED
+
 
 class _LeftAlone(Exception):
     """A mail that counts for nothing, and why."""
@@ -120,7 +124,7 @@ class Mailbox:
         accepted = [each for each in awaited if isinstance(each.answer.outcome, Accepted)]
         if accepted:
             self._suspensions.answered(author.provider.key, accepted[0].asked_at)
-            self._daybook.accepted(author.provider.key, [each.message for each in accepted])
+            self._daybook.accepted(author.provider.key, [each.message for each in accepted if each.is_news])
 
     # Whose mail it is, and what it says
 
