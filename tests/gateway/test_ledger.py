@@ -310,7 +310,7 @@ class TestCounts:
     ) -> None:
         self.fits(ledger, "9")
         get = ledger._client.get_item
-        raced = []
+        raced: list[bool] = []
 
         def get_and_lose(**request: Any) -> Any:
             found = get(**request)
