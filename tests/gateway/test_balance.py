@@ -383,6 +383,17 @@ class TestWhatASliceMaySpend:
 
         assert asked == [0, 0, 1, 1, 2]
 
+    def test_a_password_that_was_refused_is_not_tried_for_it(self, house: House) -> None:
+        measure(house, "0")
+        house.suspensions.suspend("castello", Reason(Code.BAD_CREDENTIALS), "v1")
+        house.later(minutes=2)
+        purse = house.balance().purse(2)
+        assert not purse.pays("castello", Decimal(1))
+
+        purse.close(may_ask=True)
+
+        assert len(house.wire.calls("castello.example/credit")) == 1
+
     def test_a_provider_that_cannot_be_asked_is_used_again_when_its_last_word_is_old(self, house: House) -> None:
         measure(house, "0")
         house.later(minutes=2)
