@@ -504,7 +504,8 @@ class TestFinding:
         house.suppressions.put(numbers[7], None)
         house.suppressions.lift(numbers[7])
 
-        found = house.suppressions.find([*numbers, *numbers])
+        # One that is named twice would be refused by DynamoDB, and the whole call with it.
+        found = house.suppressions.find([number for number in numbers for _ in range(2)])
 
         assert found == {numbers[0], numbers[99], numbers[100], numbers[249]}
 
