@@ -107,6 +107,7 @@ ALLOWED = {
         sqs:SendMessage             send queue
         sqs:SendMessage             bulk queue
         secretsmanager:GetSecretValue provider's secret
+        ssm:GetParameter            routing
         logs:PutLogEvents           reconciler logs
     """,
     "CreditsFunction": """
@@ -237,6 +238,7 @@ DENIED = {
         sqs:SendMessage             dead letters
         sqs:SendMessage             another stack's queue
         secretsmanager:GetSecretValue callbacks secret
+        ssm:GetParameter            another setting
         secretsmanager:GetSecretValue another stack's secret
         events:PutEvents            bus
         sns:Publish                 alert topic

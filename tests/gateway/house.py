@@ -140,7 +140,7 @@ class House:
 
     @property
     def suspensions(self) -> Suspensions:
-        return Suspensions(self.ledger, self.clock)
+        return Suspensions(self.ledger, self.clock, lambda: self.routing.policy.slow_receipts)
 
     @property
     def suppressions(self) -> Suppressions:
@@ -255,7 +255,7 @@ class House:
         return Operations(
             ledger=self.ledger,
             suspensions=self.suspensions,
-            wake=self.api().wake,
+            wake_ups=self.wake_ups(),
             offers=self.offered,
             watch=WATCH,
             clock=self.clock,

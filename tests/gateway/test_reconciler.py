@@ -10,19 +10,22 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from smsgate import telemetry
+from smsgate.items import stamp
 from smsgate.ledger import Page, Saved, Taken
 from smsgate.messages import Kind, Lane, Message, Reply, Report
 from smsgate.outcomes import CallBroken
-from smsgate.policy import Policy, Rate
-from smsgate.providers.base import Ask, CannotSay
+from smsgate.policy import Policy, Rate, SlowReceipts
+from smsgate.providers.base import Ask, CannotSay, Capabilities
 from smsgate.reasons import Code, Reason
+from smsgate.routebook import RoutingUnknown
 from smsgate.routing_document import RoutingDocument
 from smsgate.status import Status
+from smsgate.suspension import Suspensions
 from smsgate.wire import HttpExchange
 from tests.gateway.conftest import TABLE
-from tests.gateway.examples import NOON
+from tests.gateway.examples import NOON, WATCH
 from tests.gateway.house import QUEUES, Counts, House, fails, record, wake_up
-from tests.gateway.plainline import Plainline, maybe_sent, not_sent
+from tests.gateway.plainline import Oneway, Plainline, maybe_sent, not_sent
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -811,3 +814,119 @@ class TestDoubt:
         house.reconcile()
 
         assert house.one() == before
+
+
+class Quiet(Oneway):
+    """Sends reports by itself, and cannot be asked."""
+
+    key = "quiet"
+    capabilities = Capabilities("http", 1, None, "160 characters", receipts="account")
+
+
+class TestReportsThatDoNotCome:
+    @pytest.fixture(autouse=True)
+    def opted_in(self, house: House) -> None:
+        house.routing = RoutingDocument(policy=Policy(slow_receipts=SlowReceipts(timedelta(minutes=2), 0.5, 3)))
+
+    def silent(self, house: House, minutes: float) -> None:
+        """The provider is asked all along, and has nothing to say."""
+        house.wire.say("/report", *["not yet"] * 100)
+        for _ in range(int(minutes)):
+            house.later(minutes=1)
+            house.reconcile()
+
+    def test_make_the_provider_second_choice(self, house: House) -> None:
+        many(house, 4)
+
+        self.silent(house, 1)
+        assert house.suspensions.read("plainline") is None
+        self.silent(house, 1)
+
+        suspension = house.suspensions.read("plainline")
+        assert suspension is not None
+        assert (suspension.active, suspension.reason.code) == (True, Code.NO_REPORT)
+        assert suspension.reason.provider_text == "3 of 4 messages have no report after 120 seconds"
+
+    def test_are_counted_once_of_each_message(self, house: House) -> None:
+        many(house, 2)
+
+        self.silent(house, 30)
+        house.now += timedelta(hours=30)
+        house.reconcile()
+
+        assert house.suspensions.read("plainline") is None
+        for message in house.of():
+            notes = [moment for moment in message.timeline if moment.kind is Kind.NOTE]
+            assert [dict(note.data) for note in notes] == [{"report": "overdue"}]
+
+    def test_are_none_where_they_came_before_or_the_provider_says_when_it_is_asked(self, house: House) -> None:
+        for message in many(house, 4)[:2]:
+            house.receive_at_own_url(message, f"ref={message.provider_ref}&status=there")
+        house.later(minutes=3)
+        house.wire.say("/report", "there", "on its way")
+
+        house.reconcile()
+
+        assert house.suspensions.read("plainline") is None
+        assert house.ledger.count_reports("plainline", stamp(NOON), sent=0, late=0, until=house.now) == (4, 0)
+
+    def test_of_a_provider_that_cannot_be_asked_are_looked_for_in_time(self, house: House) -> None:
+        house.offers, house.enabled = {**house.offers, "quiet": Quiet}, ("quiet",)
+        house.vault.versions["quiet"] = "v1"
+        many(house, 4)
+
+        for _ in range(2):
+            house.later(minutes=1)
+            house.reconcile()
+
+        suspension = house.suspensions.read("quiet")
+        assert suspension is not None
+        assert suspension.reason.code is Code.NO_REPORT
+        assert {message.due_at for message in house.of()} == {WATCH.ends(message) for message in house.of()}
+
+    def test_of_a_provider_that_sends_none_are_not_missed(self, house: House) -> None:
+        house.enabled = ("oneway",)
+        many(house, 4)
+
+        self.silent(house, 5)
+
+        assert house.suspensions.read("oneway") is None
+        assert all(moment.kind is not Kind.NOTE for message in house.of() for moment in message.timeline)
+
+    def test_are_not_missed_before_the_time_of_a_scheduled_message(self, house: House) -> None:
+        many(house, 4, send_at="2026-11-20T13:00:00+08:00")
+
+        self.silent(house, 30)
+
+        assert house.suspensions.read("plainline") is None
+
+    def test_are_nobodys_concern_where_the_operator_did_not_say_so(self, house: House) -> None:
+        house.routing = RoutingDocument()
+        many(house, 4)
+
+        self.silent(house, 5)
+
+        assert house.suspensions.read("plainline") is None
+        assert all(moment.kind is not Kind.NOTE for message in house.of() for moment in message.timeline)
+
+    def test_cost_no_other_work_where_the_document_cannot_be_read_or_nothing_be_counted(
+        self, house: House, counts: Counts, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        many(house, 4)
+        house.later(minutes=2)
+        house.wire.say("/report", *["not yet"] * 8)
+        monkeypatch.setattr(house.ledger, "count_reports", fails)
+
+        house.reconcile()
+
+        assert [message.status for message in house.of()] == [Status.SENT] * 4
+        assert counts["OverdueNotCounted"] > 0
+        assert counts["ReconcilerRan"] == 1
+
+        def unreadable(_: Suspensions) -> timedelta:
+            raise RoutingUnknown
+
+        monkeypatch.setattr(Suspensions, "patience", unreadable)
+        house.reconcile()
+
+        assert counts["ReconcilerRan"] == 2

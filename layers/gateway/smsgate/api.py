@@ -79,7 +79,7 @@ class Api:
         if not all(stored):
             return self._reject(_id_reused(request.request_id), Code.ID_REUSED, now)
         messages = request.in_order
-        self.wake(first.lane, [message.message_id for message in messages])
+        self._wake(first.lane, [message.message_id for message in messages])
         telemetry.count("RequestPosted")
         return Answer(
             202,
@@ -98,7 +98,7 @@ class Api:
         telemetry.count("RequestRejected")
         return _invalid(invalid.problems)
 
-    def wake(self, lane: Lane, ids: Sequence[str]) -> None:
+    def _wake(self, lane: Lane, ids: Sequence[str]) -> None:
         try:
             wake(self._sqs, self._queues[lane], ids)
         except Exception as error:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 
 from smsgate import lifecycle
@@ -11,13 +11,14 @@ from smsgate.balance import ASPECT as CREDIT
 from smsgate.items import stamp
 from smsgate.ledger import Ledger
 from smsgate.lifecycle import Watch
-from smsgate.messages import Lane, Message
+from smsgate.messages import Message
 from smsgate.providers.base import Cancels, PollsReplies, Provider, Queries, ReadsReplies, TellsCredit
 from smsgate.reasons import quoted
 from smsgate.requests import Problem
 from smsgate.status import Status
 from smsgate.strict_json import NotJson, did_you_mean, kind, parse, repeatable
 from smsgate.suspension import Suspension, Suspensions
+from smsgate.wakeups import WakeUps
 
 LONGEST_WHY = 150
 
@@ -34,14 +35,14 @@ class Operations:
         *,
         ledger: Ledger,
         suspensions: Suspensions,
-        wake: Callable[[Lane, Sequence[str]], None],
+        wake_ups: WakeUps,
         offers: Mapping[str, type[Provider]],
         watch: Watch,
         clock: Callable[[], datetime],
     ) -> None:
         self._ledger = ledger
         self._suspensions = suspensions
-        self._wake = wake
+        self._wake_ups = wake_ups
         self._offers = offers
         self._watch = watch
         self._clock = clock
@@ -117,7 +118,7 @@ class Operations:
         if not ours:
             return _not_doubtful(settled)
         if verdict == _RESEND:
-            self._wake(settled.lane, [settled.message_id])
+            self._wake_ups.send([settled])
         return Answer(200, message_json(settled))
 
 

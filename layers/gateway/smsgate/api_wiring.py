@@ -55,7 +55,7 @@ class ApiWiring(Wiring):
         return Operations(
             ledger=self.ledger,
             suspensions=self.suspensions,
-            wake=self.api.wake,
+            wake_ups=self.wake_ups,
             offers=self.offers,
             watch=self.watch,
             clock=self.clock,

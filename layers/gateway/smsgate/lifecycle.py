@@ -25,6 +25,7 @@ RESENDS = 2
 
 Data = tuple[tuple[str, str], ...]
 
+_OVERDUE = "overdue"
 _ANSWERED = frozenset({"accepted", "refused", "not_sent"})
 _OUTCOME_WORDS = {Accepted: "accepted", Refused: "refused", NotSent: "not_sent", MaybeSent: "maybe_sent"}
 
@@ -230,6 +231,28 @@ def checked(message: Message, now: datetime, watch: Watch) -> Message:
 def watched(message: Message, watch: Watch) -> Message:
     """Its provider cannot be asked: look again when the watch is over."""
     return replace(message, due_at=watch.ends(message))
+
+
+def is_overdue(message: Message, now: datetime, after: timedelta) -> bool:
+    """Taken so long ago, and nothing was heard of it."""
+    return not _reports(message) and now >= overdue_at(message, after)
+
+
+def overdue_at(message: Message, after: timedelta) -> datetime:
+    taken = message.attempts[-1].at
+    return max(taken, message.send_at or taken) + after
+
+
+def note_overdue(message: Message, now: datetime, after: timedelta) -> Message:
+    """Said once of a message, so that it is counted once."""
+    if noted_overdue(message) or not is_overdue(message, now, after):
+        return message
+    return _note(message, now, "report", _OVERDUE)
+
+
+def noted_overdue(message: Message) -> datetime | None:
+    notes = (moment.at for moment in message.timeline if ("report", _OVERDUE) in moment.data)
+    return next(notes, None)
 
 
 def woken(message: Message, again: datetime) -> Message:

@@ -22,6 +22,7 @@ from smsgate.evidence import Evidence
 from smsgate.ledger import Ledger, Saved, due_shards, message_id_of
 from smsgate.lifecycle import Watch
 from smsgate.messages import Message, Reply, Report
+from smsgate.overdue import Overdue
 from smsgate.providers.base import Ask, CannotSay, PollsReplies, Provider, Queries
 from smsgate.reasons import SUSPENDING
 from smsgate.secrets import SecretUnreadable
@@ -73,11 +74,14 @@ class Reconciler:
 
     def handle(self, time_left: Callable[[], timedelta]) -> None:
         self._poll_replies(time_left)
+        overdue = Overdue(self._ledger, self._suspensions, self._offers, self._clock())
         with self._pool(WORKERS) as pool:
             for ids in self._due(time_left):
-                looked_at = [message for message in pool.map(self._look, ids) if message is not None]
+                looked_at = [message for message in pool.map(partial(self._look, overdue), ids) if message is not None]
                 self._wake_ups.send(message for message in looked_at if message.status is Status.ACCEPTED)
-                self._ask_all(pool, [m for m in looked_at if m.status in (Status.SENT, Status.SCHEDULED)], time_left)
+                taken = [message for message in looked_at if message.status in (Status.SENT, Status.SCHEDULED)]
+                self._ask_all(pool, taken, time_left)
+                overdue.tell(taken, pool.map)
         telemetry.gauge("DoubtfulOpen", self._ledger.doubtful())
         telemetry.count("ReconcilerRan")
 
@@ -95,27 +99,27 @@ class Reconciler:
                 if cursor is None:
                     break
 
-    def _look(self, message_id: str) -> Message | None:
+    def _look(self, overdue: Overdue, message_id: str) -> Message | None:
         """Take what is due of one message; gives it where it must be woken or asked about, by this run alone."""
         try:
-            return self._take(message_id)
+            return self._take(overdue, message_id)
         except Exception as error:
             self._log.error("due message not taken", extra={"message_id": message_id, "error": type(error).__name__})
             telemetry.count("DueNotTaken")
             return None
 
-    def _take(self, message_id: str) -> Message | None:
+    def _take(self, overdue: Overdue, message_id: str) -> Message | None:
         message = self._ledger.get(message_id)
         now = self._clock()
         if message is None or message.due_at is None or message.due_at > now:
             return None  # The index was behind.
-        taken = self._next(message, now)
+        taken = self._next(overdue, message, now)
         if taken is message:
             return None
         result = self._ledger.save(taken)
         return result.message if isinstance(result, Saved) and result.message.due_at else None
 
-    def _next(self, message: Message, now: datetime) -> Message:
+    def _next(self, overdue: Overdue, message: Message, now: datetime) -> Message:
         if message.status is Status.SENDING:
             return planned(lifecycle.lapse(message, now), now)
         if message.status is Status.ACCEPTED:
@@ -127,8 +131,8 @@ class Reconciler:
         if ended is not message:
             return ended
         if self._can_ask(message):
-            return lifecycle.checked(message, now, self._watch)
-        return lifecycle.watched(message, self._watch)
+            return overdue.note(lifecycle.checked(message, now, self._watch), now)
+        return overdue.note(lifecycle.watched(message, self._watch), now)
 
     # Status checks
 

@@ -225,13 +225,18 @@ class Suspensions:
 
     # Reports that do not come
 
+    def patience(self) -> timedelta | None:
+        """How long a report may take; None where the operator's document says nothing of it."""
+        slow = self._slow()
+        return slow.after if slow else None
+
     def sent(self, provider: str, count: int, at: datetime) -> None:
         """So many messages were taken by a provider that reports what becomes of them."""
         if self._slow() is not None:
             self._ledger.count_reports(provider, _window(at), sent=count, late=0, until=at + _KEPT)
 
     def late(self, provider: str, count: int, at: datetime) -> None:
-        """Of what it took at this time, so many have had no report for too long; each message is told once."""
+        """Of what it was given at this time, so many have had no report for too long; each message is told once."""
         slow = self._slow()
         if slow is None:
             return
