@@ -18,7 +18,8 @@ Where to look:
   limits.py     what is counted before anything is spent
   intake.py     callbacks, checked and stored;  evidence.py, conversation.py  reports and replies find their message
   mime.py       raw mails, read for whose they are and what they say
-  suspension.py providers left alone for a while;  overdue.py  reports that do not come;  wakeups.py  records that name messages
+  suspension.py providers left alone for a while;  overdue.py  reports that do not come
+  wakeups.py    records that name messages instead of carrying a request
   strict_json.py, strict_xml.py  what others wrote, read without guessing
   settings.py   the only reader of the environment;  secrets.py  credentials;  aws.py  clients
   telemetry.py  log lines and metrics, with nobody's number or text in them
