@@ -121,6 +121,16 @@ def test_the_curve_stays_short_and_never_falls(seconds: list[int], falls: list[D
     assert all(point.at <= at for point in use.points)
 
 
+@pytest.mark.parametrize("minutes", [1, 15, 59, 61])
+def test_three_days_of_measurements_are_kept_as_one_short_day(minutes: int) -> None:
+    step = timedelta(minutes=minutes)
+    use = used(*[(step, minutes)] * (3 * 24 * 60 // minutes))
+
+    assert len(use.points) <= 50
+    assert use.points[-1].at - use.points[0].at <= WINDOW + 2 * HOUR
+    assert use.hours_left(Decimal(6000), use.points[-1].at) == pytest.approx(100, abs=Decimal("0.1"))
+
+
 @given(gaps, falls, st.decimals(-100, 10**7, places=2))
 def test_a_forecast_is_never_negative(gaps: list[timedelta], falls: list[Decimal], credit: Decimal) -> None:
     use, at = Use(), NOON
