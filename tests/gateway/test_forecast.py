@@ -75,6 +75,13 @@ def test_what_nobody_measured_for_days_counts_evenly() -> None:
     assert use.hours_left(Decimal(1000), NOON + timedelta(days=4)) == 10
 
 
+def test_of_a_time_that_reaches_back_further_only_the_part_of_the_last_day_counts() -> None:
+    use = used((HOUR, 0), (19 * HOUR, 1900), (20 * HOUR, 10))
+
+    # 410 points in the last 24 hours: 4 hours of the 100 an hour, and 10 since.
+    assert use.hours_left(Decimal(4100), NOON + 40 * HOUR) == 240
+
+
 def test_a_quiet_time_since_the_last_measurement_makes_it_last_longer() -> None:
     use = used((HOUR, 100))
 
