@@ -272,6 +272,14 @@ class TestCounts:
         ledger.count_back("points", Decimal(10))
         assert self.fits(ledger, "10")
 
+    def test_and_once_where_there_would_be_room_for_both(self, ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+        with monkeypatch.context() as patch:
+            _repeat(ledger, patch)
+
+            assert self.fits(ledger, "3")
+
+        assert self.fits(ledger, "7")
+
     def test_where_others_count_between_the_two_it_is_counted_twice_and_never_less_than_once(
         self, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
     ) -> None:

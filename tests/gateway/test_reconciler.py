@@ -88,6 +88,7 @@ class TestLostWorkers:
         house.later(minutes=1)
 
         house.reconcile()
+        assert len(house.queues.urgent) == 1
         house.reconcile()
 
         assert house.one().status is Status.ACCEPTED

@@ -71,6 +71,16 @@ def test_what_is_remembered_of_them_stays_small(asked: list[tuple[int, int, Lane
         assert sum(each.count for each in remembered) <= rate.messages
 
 
+def test_nor_does_it_grow_with_the_rate() -> None:
+    five_thousand_a_minute, turns, now = Rate(5_000, MINUTE), Turns(), NOON
+
+    for _ in range(2_000):
+        now += SECOND / 50
+        _, turns = turns.allot(1, five_thousand_a_minute, Lane.BULK, now)
+
+    assert len(turns.common) <= 52
+
+
 def test_whoever_comes_first_has_a_whole_stretch_of_them_at_once() -> None:
     moments, _ = Turns().allot(25, TEN_A_SECOND, Lane.URGENT, NOON)
 
