@@ -120,7 +120,7 @@ class TestSettling:
         assert message.claim is None
 
     def test_failing_over_is_a_new_attempt_without_a_change_of_status(self) -> None:
-        message = lifecycle.call_next(claimed(), 1, UNREACHABLE, "castello", NOON, UNTIL)
+        message = lifecycle.call_next(claimed(), 1, UNREACHABLE, "castello", NOON, UNTIL, 1, Decimal(1))
 
         assert message.status is Status.SENDING
         assert message.provider == "castello"
@@ -131,7 +131,7 @@ class TestSettling:
         assert len(statuses(message)) == 2
 
     def test_an_outcome_of_an_attempt_that_was_followed_by_another_moves_nothing(self) -> None:
-        second = lifecycle.call_next(claimed(), 1, UNREACHABLE, "castello", NOON, UNTIL)
+        second = lifecycle.call_next(claimed(), 1, UNREACHABLE, "castello", NOON, UNTIL, 1, Decimal(1))
 
         for outcome in (NO_REPLY, NO_SUCH_NUMBER):
             assert lifecycle.settle(second, 1, outcome, NOON, WATCH).status is Status.SENDING
@@ -383,7 +383,7 @@ STEPS = st.lists(
         OUTCOMES.map(lambda o: lambda m: lifecycle.settle(m, len(m.attempts), o, NOON, WATCH)),
         st.just(lambda m: lifecycle.claim(m, "plainline", NOON, UNTIL)),
         st.just(lambda m: lifecycle.release(m, len(m.attempts), UNREACHABLE, NOON, NOON)),
-        st.just(lambda m: lifecycle.call_next(m, len(m.attempts), UNREACHABLE, "castello", NOON, UNTIL)),
+        st.just(lambda m: lifecycle.call_next(m, len(m.attempts), UNREACHABLE, "castello", NOON, UNTIL, 1, Decimal(1))),
         st.just(lambda m: lifecycle.lapse(m, UNTIL)),
         st.just(lambda m: lifecycle.cancel(m, NOON)),
         st.just(lambda m: lifecycle.resolve_as_sent(m, NOON, WATCH)),

@@ -266,13 +266,13 @@ class Slice:
         with self._lock:
             return self._shut.get(provider)
 
-    def next_of(self, providers: Sequence[str], lane: Lane) -> tuple[str, ...]:
+    def next_of(self, candidates: Sequence[Candidate], lane: Lane) -> Sequence[Candidate]:
         """Of those a message may fail over to, the first that may be called now, and all behind it."""
-        for place, key in enumerate(providers):
+        for place, candidate in enumerate(candidates):
             with self._lock:
-                obstacle = self._obstacles.get(key)
-            if (obstacle is None or obstacle.soft) and self._takes_turn(key, lane):
-                return tuple(providers[place:])
+                obstacle = self._obstacles.get(candidate.provider)
+            if (obstacle is None or obstacle.soft) and self._takes_turn(candidate.provider, lane):
+                return candidates[place:]
         return ()
 
     def _takes_turn(self, provider: str, lane: Lane) -> bool:

@@ -12,6 +12,7 @@ from smsgate.admission import Go, No, Slice, Stay, Verdict
 from smsgate.ledger import Ledger, Saved
 from smsgate.messages import Message
 from smsgate.providers.base import Provider
+from smsgate.routing import Candidate
 from smsgate.status import Status
 from smsgate.wakeups import WakeUps, planned
 
@@ -25,7 +26,8 @@ _SKEW = timedelta(seconds=1)
 @dataclass(frozen=True, slots=True)
 class Claimed:
     message: Message
-    alternatives: tuple[str, ...]  # providers to fail over to, in order
+    candidate: Candidate
+    alternatives: tuple[Candidate, ...]  # to fail over to, in order
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +109,7 @@ class Claims:
                     return _InTurn(result.message)
                 if not isinstance(verdict, Go):
                     return True
-                return Claimed(result.message, tuple(each.provider for each in verdict.candidates[1:]))
+                return Claimed(result.message, verdict.candidates[0], verdict.candidates[1:])
             slice_.withdraw(message, verdict)
             message, verdict = result.message, None
         return IdReused()

@@ -27,6 +27,7 @@ from smsgate.messages import Dispatch, Message
 from smsgate.outcomes import Accepted, MaybeSent, NotSent, Outcome, Refused
 from smsgate.providers.base import Provider
 from smsgate.reasons import ABOUT_US, SUSPENDING, Code, Reason
+from smsgate.routing import Candidate
 from smsgate.secrets import Secrets, SecretUnreadable
 from smsgate.wakeups import WakeUps
 
@@ -39,11 +40,10 @@ SLICE = 320
 RESERVE = timedelta(seconds=3)
 """Beyond the provider's deadline: for claiming, recording and answering."""
 
-_BACK_OFF = (30, 60, 120, 300)
-_PATIENT_AFTER = 50
-_PATIENT = timedelta(hours=1)
-"""Hours of trying every few minutes; from then on every hour, so that the story of a message that waits for weeks still
-fits into its item."""
+_BACK_OFF = ((1, 30), (2, 60), (3, 120), (50, 300), (100, 3600))
+_PATIENT = timedelta(hours=4)
+"""Seconds to the next try, up to which attempt; then hours. A message may wait for weeks, and its story must still fit
+into its item."""
 
 
 Call = Sequence[Claimed]
@@ -247,19 +247,24 @@ class Dispatcher:
         """It certainly did not go out here: the next provider, or wait."""
         attempt = len(each.message.attempts)
         now = self._clock()
-        same = (each.message.provider or "",) if learnt.rotated else ()
-        following = (*same, *each.alternatives) if same else slice_.next_of(each.alternatives, each.message.lane)
+        if learnt.rotated:  # Once more, with the new password.
+            following: Sequence[Candidate] = (each.candidate, *each.alternatives)
+        else:
+            following = slice_.next_of(each.alternatives, each.message.lane)
         if following:
             until = self._claims.until(now)
-            provider, *rest = following
+            first, *rest = following
             changed = self._ledger.change_from(
-                each.message, lambda m: lifecycle.call_next(m, attempt, outcome, provider, now, until)
+                each.message,
+                lambda m: lifecycle.call_next(
+                    m, attempt, outcome, first.provider, now, until, first.parts, first.points
+                ),
             )
-            return Claimed(changed, tuple(rest)) if len(changed.attempts) == attempt + 1 else None
+            return Claimed(changed, first, tuple(rest)) if len(changed.attempts) == attempt + 1 else None
         if isinstance(outcome, Refused) and outcome.reason.code not in SUSPENDING:
             self._ledger.change_from(each.message, lambda m: lifecycle.settle(m, attempt, outcome, now, self._watch))
             return None
-        retry = now + _back_off(attempt)
+        retry = now + back_off(attempt)
         if learnt.obstacle is not None:
             retry = (
                 max(retry, learnt.obstacle.until) if outcome.reason.code not in SUSPENDING else learnt.obstacle.until
@@ -268,10 +273,8 @@ class Dispatcher:
         return None
 
 
-def _back_off(attempt: int) -> timedelta:
-    if attempt > _PATIENT_AFTER:
-        return _PATIENT
-    return timedelta(seconds=_BACK_OFF[min(attempt, len(_BACK_OFF)) - 1])
+def back_off(attempt: int) -> timedelta:
+    return next((timedelta(seconds=seconds) for up_to, seconds in _BACK_OFF if attempt <= up_to), _PATIENT)
 
 
 def _without_repetition(members: Iterable[Claimed]) -> list[list[Claimed]]:

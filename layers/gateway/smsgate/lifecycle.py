@@ -89,13 +89,16 @@ def call_next(
     provider: str,
     now: datetime,
     until: datetime,
+    parts: int,
+    points: Decimal,
 ) -> Message:
     """Fail over: the dispatch certainly did not go out, so another provider is called under a new claim."""
     if not _is_latest_call(message, attempt):
         return message
     noted = _note_outcome(message, attempt, outcome)
     instead = (("instead_of", message.provider or ""), ("provider", provider))
-    return _call(_explain(noted, instead, now, outcome.reason), provider, now, until)
+    elsewhere = replace(_explain(noted, instead, now, outcome.reason), parts=parts, points=points)
+    return _call(elsewhere, provider, now, until)
 
 
 def settle(message: Message, attempt: int, outcome: Outcome, now: datetime, watch: Watch) -> Message:
