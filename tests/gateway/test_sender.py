@@ -317,8 +317,9 @@ class TestBatches:
         house.handle(record())
 
         house.handle(wake_up(house.one().message_id, f"{request_hash('nobody')}-1", "nonsense"))
+        house.handle({**wake_up(), "body": "[5, null]"})
 
-        assert counts["WakeUpUnmatched"] == 2
+        assert counts["WakeUpUnmatched"] == 4
 
 
 class TestTroubleWithTheTable:

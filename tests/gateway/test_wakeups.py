@@ -179,6 +179,6 @@ def test_a_body_that_is_no_list_raises(body: str) -> None:
         message_ids(body)
 
 
-def test_what_is_no_id_in_a_list_is_left_out() -> None:
-    assert message_ids('["a-1", 2, null, ["b"], "c-1"]') == ["a-1", "c-1"]
+def test_what_is_no_id_in_a_list_is_nobodys_id_so_that_it_is_counted() -> None:
+    assert message_ids('["a-1", 2, null, ["b"], "c-1"]') == ["a-1", "", "", "", "c-1"]
     assert is_wake_up(wake_up("a-1"))

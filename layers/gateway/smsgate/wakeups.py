@@ -38,11 +38,11 @@ def is_wake_up(record: Mapping[str, Any]) -> bool:
 
 
 def message_ids(body: str) -> list[str]:
-    """The ids of a wake-up; raises ValueError where it holds none."""
+    """The ids of a wake-up; raises ValueError where it holds no list. What is no id in it is given as an empty one."""
     ids = json.loads(body)
     if not isinstance(ids, list):
         raise ValueError("a wake-up holds a list of message ids")
-    return [message_id for message_id in ids if isinstance(message_id, str)]
+    return [message_id if isinstance(message_id, str) else "" for message_id in ids]
 
 
 def wake(sqs: SQSClient, queue_url: str, ids: Sequence[str]) -> None:
