@@ -127,13 +127,13 @@ _HOST = re.compile(r"[A-Za-z0-9.:-]{1,253}")
 _SUBJECT = re.compile(
     r"(?<![A-Za-z0-9-])([a-z2-7]{24})-([0-9]{1,5})-([0-9]{1,4})(?:-([1-9a-f][0-9a-f]{0,20}))?(?![A-Za-z0-9-])"
 )
+# What may follow a number that is whole: blanks, brackets, marks. Anything else, and it may have been another number.
+_WHOLE = r"""(?=[ \t\r\n\u00a0\u3000\])>(<*"'.]|$)(?!\.[0-9])"""
 # At the beginning of a line, where the vendor puts them: whatever a message says stands behind a tag.
 _TAKEN = re.compile(
-    r"^[^\S\r\n]*[\[(*\"']*SMSDID\s*:\s*([0-9]{1,20}(?:\s*,\s*[0-9]{1,20})*)(?![0-9A-Za-z])(?!\s*,)", re.MULTILINE
+    rf"^[^\S\r\n]*[\[(*\"']*SMSDID\s*:\s*([0-9]{{1,20}}(?:\s*,\s*[0-9]{{1,20}})*){_WHOLE}(?!\s*,)", re.MULTILINE
 )
-_ERROR = re.compile(
-    r"^[^\S\r\n]*[\[(*\"']*ERROR\s*:\s*([0-9]{1,4})(?![0-9A-Za-z])(?:[ \t]*\(([^)\r\n]*)\))?", re.MULTILINE
-)
+_ERROR = re.compile(rf"^[^\S\r\n]*[\[(*\"']*ERROR\s*:\s*([0-9]{{1,4}}){_WHOLE}(?:[ \t]*\(([^)\r\n]*)\))?", re.MULTILINE)
 
 _SMSDID = re.compile(r"[0-9]{1,20}")  # section 6.2 says 6 to 9 digits, section 4.1 shows 5
 _RECIPIENT = re.compile(r"[ +]?([1-9][0-9]{5,14})")
