@@ -449,6 +449,8 @@ FORGED: Mapping[str, tuple[dict[str, str], dict[str, str], str]] = {
     "no DMARC, another's SPF and DKIM": (DMARC_GRAY, {}, "thief@evil.example"),
     "no DMARC, a subdomain's SPF": (DMARC_GRAY, {}, "sms@mail.postline.example"),
     "no DMARC, a bounce's empty sender": (DMARC_GRAY, {}, ""),
+    "no DMARC, a sender that is no address": (DMARC_GRAY, {}, "postline.example"),
+    "no DMARC, a sender of no name": (DMARC_GRAY, {}, "@postline.example"),
     "no DMARC, a longer domain's SPF": (DMARC_GRAY, {}, "sms@postline.example.evil.example"),
     "no verdicts": (dict.fromkeys(PASSED, ""), {}, "sms@postline.example"),
     "verdicts not made": (dict.fromkeys(PASSED, "PROCESSING_FAILED"), {}, "sms@postline.example"),

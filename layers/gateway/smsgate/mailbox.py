@@ -210,7 +210,8 @@ def _check_alignment(notice: Notice, domain: str) -> None:
 
     Where the domain asks for no DMARC, the sender that SPF has proved must be of that very domain.
     """
-    if notice.verdicts["dmarc"] != _PASS and notice.envelope_sender.rpartition("@")[2].lower() != domain:
+    user, _, proved = notice.envelope_sender.rpartition("@")
+    if notice.verdicts["dmarc"] != _PASS and (not user or proved.lower() != domain):
         raise _LeftAlone("MailRefused", "authenticated for another domain")
 
 
