@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import logging
 from collections.abc import Callable
@@ -13,6 +14,7 @@ import pytest
 
 from smsgate.answers import Answer
 from smsgate.api_numbers import LONGEST_WHY, PAGE, Numbers
+from smsgate.items import stamp
 from smsgate.messages import Reply
 from smsgate.wiring import Wiring
 from tests.architecture.handlers import load_handler
@@ -149,6 +151,14 @@ class TestReplies:
         for made_up in (f"{cursor}x", cursor[:-4], "bnVsbA", "W10", "e30", "🙂", "x" * 5000):
             assert problem_of(numbers.replies(PHONE, None, made_up)) == "cursor"
         assert problem_of(numbers.replies("+886912345679", None, cursor)) == "cursor"
+        later = (NOON + timedelta(hours=1)).isoformat()
+        assert problem_of(numbers.replies(PHONE, later, cursor)) == "cursor"
+
+    def test_a_cursor_longer_than_any_key_is_refused(self, house: House, numbers: Numbers) -> None:
+        key = {"pk": "reply#plainline#" + "x" * 3000, "sk": "reply", "to": f"from:{PHONE}", "accepted_at": stamp(NOON)}
+        made_up = base64.urlsafe_b64encode(json.dumps(key).encode()).decode().rstrip("=")
+
+        assert problem_of(numbers.replies(PHONE, None, made_up)) == "cursor"
 
     def test_a_cursor_of_messages_is_none_of_replies(self, house: House, numbers: Numbers) -> None:
         for place in range(PAGE + 1):

@@ -207,6 +207,7 @@ class MemoryTable:
             if "S" not in hash_value:
                 raise Refused("Condition parameter type does not match schema type")
             _check_size(hash_name, hash_value["S"], _LARGEST_HASH)
+            _check_keys(ExclusiveStartKey or {})
             with self._lock:
                 found_items = self._found(IndexName, hash_value["S"], forward=ScanIndexForward, after=ExclusiveStartKey)
                 matching = (item for item in found_items if asked.holds is None or asked.holds(item.item, filling))

@@ -20,6 +20,7 @@ PAGE = 50
 LONGEST_WHY = 200
 
 _LARGEST_BODY = 4096
+_LARGEST_KEY = 2048  # DynamoDB's, in bytes
 _UNENCODED_OFFSET = re.compile(r" (?=[0-9]{2}:[0-9]{2}$)")
 
 
@@ -47,7 +48,7 @@ class Numbers:
                 raise _Invalid("from", "give the number whose replies you want: ?from=%2B886912345678")
             number = _number("from", sender)
             start = _time("since", since) if since else None
-            after = _open_cursor(cursor, number) if cursor else None
+            after = _open_cursor(cursor, number, start) if cursor else None
         except _Invalid as invalid:
             return invalid.answer()
         page = self._ledger.replies_from(number, start, PAGE, after)
@@ -173,15 +174,20 @@ def _close_cursor(key: Mapping[str, object]) -> str:
     return base64.urlsafe_b64encode(json.dumps(dict(key)).encode()).decode().rstrip("=")
 
 
-def _open_cursor(cursor: str, number: str) -> dict[str, str]:
-    """A cursor is a key of the index; one that was made up may point nowhere but into the same number's replies."""
+def _open_cursor(cursor: str, number: str, start: datetime | None) -> dict[str, str]:
+    """A cursor is a key of the index; one that was made up may point nowhere but into the same number's replies.
+
+    Nor beyond what was asked for: DynamoDB refuses a key that is outside the query, or larger than any.
+    """
     try:
         key = json.loads(base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True))
         if set(key) != {"pk", "sk", "to", "accepted_at"} or not all(isinstance(part, str) for part in key.values()):
             raise ValueError
         if (key["to"], key["sk"]) != (f"from:{number}", "reply") or not key["pk"].startswith("reply#"):
             raise ValueError
-        if stamp(time_of(key["accepted_at"])) != key["accepted_at"]:
+        if stamp(time_of(key["accepted_at"])) != key["accepted_at"] or len(key["pk"].encode()) > _LARGEST_KEY:
+            raise ValueError
+        if start is not None and key["accepted_at"] < stamp(start):
             raise ValueError
     except (TypeError, ValueError, OverflowError, RecursionError):
         raise _Invalid("cursor", "use the cursor of the page before, unchanged, with the same number") from None
