@@ -310,6 +310,39 @@ def doubtful(**fields: object) -> Message:
     return lifecycle.lapse(claimed(**fields), UNTIL)
 
 
+class TestAResendThatGoesNoFurther:
+    """It waits to be sent again, though the first dispatch may have gone out: nothing that ends it now is certain."""
+
+    @staticmethod
+    def waiting(**fields: object) -> Message:
+        return lifecycle.settle(claimed(on_doubt=OnDoubt.RESEND, **fields), 1, NO_REPLY, NOON, WATCH)
+
+    @pytest.mark.parametrize(
+        "end",
+        [
+            lambda m: lifecycle.cancel(m, NOON),
+            lambda m: lifecycle.expire(m, NOON + 2 * MINUTE),
+            lambda m: lifecycle.give_up(m, NOON + WATCH.length, WATCH),
+            lambda m: lifecycle.reject(m, Reason(Code.SUPPRESSED), NOON),
+            lambda m: lifecycle.settle(
+                lifecycle.claim(m, "castello", NOON, UNTIL), 2, NO_SUCH_NUMBER, NOON + SECOND, WATCH
+            ),
+        ],
+        ids=["canceled", "expired", "given up", "rejected by us", "refused by the next provider"],
+    )
+    def test_ends_in_doubt_and_not_in_a_no(self, end: Callable[[Message], Message]) -> None:
+        ended = end(self.waiting(valid_for=60))
+
+        assert ended.status is Status.DOUBTFUL
+        assert ended.due_at is None
+
+    def test_keeps_a_private_text_for_the_operator(self) -> None:
+        assert lifecycle.cancel(self.waiting(private=True), NOON).text == message().text
+
+    def test_is_settled_by_a_late_report_all_the_same(self) -> None:
+        assert delivered(lifecycle.cancel(self.waiting(), NOON)).status is Status.DELIVERED
+
+
 class TestResolving:
     def test_as_sent_keeps_the_provider_and_watches_the_message_from_now_on(self) -> None:
         message = lifecycle.resolve_as_sent(doubtful(), UNTIL, WATCH)

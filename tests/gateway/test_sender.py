@@ -9,8 +9,8 @@ import pytest
 from smsgate import lifecycle
 from smsgate.ledger import Saved, Taken
 from smsgate.messages import Kind, Lane, Message
-from smsgate.outcomes import CallBroken
-from smsgate.reasons import Code
+from smsgate.outcomes import CallBroken, MaybeSent
+from smsgate.reasons import Code, Reason
 from smsgate.requests import request_hash
 from smsgate.status import Status
 from smsgate.suspension import Suspensions
@@ -126,6 +126,14 @@ class TestDoubt:
 
         assert house.one().status is Status.DOUBTFUL
         assert len(house.wire.accepted) == 1
+
+    def test_a_message_whose_answer_comes_another_way_wears_no_record_out(self, house: House) -> None:
+        house.wire.say("/send", CallBroken(MaybeSent(Reason(Code.NO_REPLY), evidence_within=timedelta(minutes=10))))
+
+        house.handle(record())
+
+        assert house.one().status is Status.SENDING
+        assert house.handle(record(receives=2)) == [], "the schedule ends the waiting, not a record that comes again"
 
     def test_resend_sends_again_at_most_as_often_as_it_says(self, house: House) -> None:
         house.wire.say("/send", *[maybe_sent() for _ in range(9)])

@@ -91,7 +91,8 @@ class Claims:
             if message.status is Status.SENDING:
                 lapsed = lifecycle.lapse(message, now)
                 if lapsed is message:
-                    return False  # Another worker is calling for it.
+                    # Another worker is calling for it; or has called, and an answer that comes later is waited for.
+                    return message.attempts[-1].outcome != "calling"
                 message = self._ledger.save(lapsed).message
                 continue
             if message.status is Status.ACCEPTED and lifecycle.is_expired(message, now):

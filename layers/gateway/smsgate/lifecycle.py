@@ -61,7 +61,7 @@ def reject(message: Message, reason: Reason, now: datetime, explained: Data = ()
     """Refused before any provider was asked."""
     if message.status is not Status.ACCEPTED:
         return message
-    return _explain(_finish(_move(message, Status.REJECTED, now, reason)), explained, now, reason)
+    return _explain(_end(message, Status.REJECTED, now, reason), explained, now, reason)
 
 
 def claim(
@@ -119,7 +119,7 @@ def settle(message: Message, attempt: int, outcome: Outcome, now: datetime, watc
             return replace(noted, claim=replace(message.claim, until=until), due_at=until)
         return _doubt(noted, outcome.reason, now)
     status = Status.REJECTED if isinstance(outcome, Refused) else Status.FAILED
-    return _finish(_move(noted, status, now, outcome.reason))
+    return _end(noted, status, now, outcome.reason)
 
 
 def release(message: Message, attempt: int, outcome: Refused | NotSent, now: datetime, until: datetime) -> Message:
@@ -154,14 +154,14 @@ def expire(message: Message, now: datetime) -> Message:
     """`valid_for` ran out before any provider could be asked."""
     if message.status is not Status.ACCEPTED or not is_expired(message, now):
         return message
-    return _finish(_move(accept(message, now), Status.EXPIRED, now, Reason(Code.EXPIRED)))
+    return _end(accept(message, now), Status.EXPIRED, now, Reason(Code.EXPIRED))
 
 
 def give_up(message: Message, now: datetime, watch: Watch) -> Message:
     """It waited as long as we watch, and nothing could send it."""
     if message.status is not Status.ACCEPTED or now < watch.ends(message):
         return message
-    return _finish(_move(message, Status.FAILED, now, message.reason or Reason(Code.NO_ROUTE)))
+    return _end(message, Status.FAILED, now, message.reason or Reason(Code.NO_ROUTE))
 
 
 def is_expired(message: Message, now: datetime) -> bool:
@@ -174,7 +174,7 @@ def cancel(message: Message, now: datetime, points: Decimal | None = None) -> Me
         return message
     data = (("points_returned", str(points)),) if points is not None else ()
     noted = _note(message, now, "canceled", "by the publisher", data)
-    return _finish(_move(noted, Status.CANCELED, now, Reason(Code.CANCELED)))
+    return _end(noted, Status.CANCELED, now, Reason(Code.CANCELED))
 
 
 def resolve_as_sent(message: Message, now: datetime, watch: Watch) -> Message:
@@ -342,6 +342,13 @@ def _explain(message: Message, explained: Data, now: datetime, reason: Reason | 
 def _note(message: Message, now: datetime, name: str, words: str, more: Data = ()) -> Message:
     moment = Moment(now, Kind.NOTE, data=((name, words), *more))
     return replace(message, timeline=(*message.timeline, moment))
+
+
+def _end(message: Message, status: Status, now: datetime, reason: Reason) -> Message:
+    """No provider took it; but where an earlier dispatch of a resend may have gone out, not even that is known."""
+    if any(attempt.outcome == "maybe_sent" for attempt in message.attempts):
+        return _finish(_move(message, Status.DOUBTFUL, now, reason), keep_text=True)
+    return _finish(_move(message, status, now, reason))
 
 
 def _finish(message: Message, *, keep_text: bool = False) -> Message:
