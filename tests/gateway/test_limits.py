@@ -119,6 +119,16 @@ class TestPointsOfADay:
         assert refused(later.admit(message(), Decimal(3), Policy())) is Code.RATE_LIMITED
         assert refused(later.admit(message(), Decimal(2), Policy())) is None
 
+    def test_given_back_what_went_beyond_while_they_were_monitored_is_free_again(self, limited: Limits) -> None:
+        watched = Policy(points=Mode.MONITOR)
+        limited.admit(message(), Decimal(6), watched)
+        beyond = limited.admit(message(), Decimal(6), watched)
+
+        limited.give_back(beyond)
+
+        assert refused(limited.admit(message(), Decimal(5), Policy())) is Code.RATE_LIMITED
+        assert refused(limited.admit(message(), Decimal(4), Policy())) is None
+
     def test_the_reason_says_which_limit_and_no_number(self, limited: Limits) -> None:
         admission = limited.admit(message(), Decimal(11), Policy())
 
@@ -246,6 +256,16 @@ class TestWhatItCosts:
         limited.admit(message(), ONE, policy)
 
         assert len(requests) == 3
+
+    def test_the_day_that_is_everybodys_is_not_touched_for_what_its_number_refuses(
+        self, limited: Limits, house: House, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        fitting(limited, FIVE_IN_TEN_MINUTES, 5)
+        requests = written(house, monkeypatch)
+
+        limited.admit(message(), ONE, FIVE_IN_TEN_MINUTES)
+
+        assert len(requests) == 1
 
     def test_turns_one_write_for_any_number_of_messages(self, limits: Limits, house: House, monkeypatch: Any) -> None:
         requests = written(house, monkeypatch, "put_item")

@@ -73,15 +73,14 @@ class Limits:
         counted: list[Count] = []
         monitored: list[str] = []
         for count in self._counts(message, points, policy):
-            if self._fits(count):
-                counted.append(count)
-            elif count.mode is Mode.MONITOR:
-                counted.append(count)
-                monitored.append(count.metric)
-            else:
+            fits = self._fits(count)
+            if not fits and count.mode is Mode.ENFORCE:
                 self._undo(counted)
                 telemetry.count(f"Refused{count.metric}")
                 return Admission(refused=Reason(Code.RATE_LIMITED, provider_text=count.name))
+            counted.append(count)
+            if not fits:
+                monitored.append(count.metric)
         return Admission(tuple(counted), monitored=tuple(monitored))
 
     def give_back(self, admission: Admission) -> None:
