@@ -160,6 +160,24 @@ class TestATrial:
 
         assert house.suspensions.take_trial("plainline", "v1")
 
+    def test_that_was_offered_before_the_secret_was_refused_or_the_provider_held_is_not_given(
+        self, house: House
+    ) -> None:
+        for end in (
+            lambda: house.suspensions.suspend("plainline", PASSWORD, "v1"),
+            lambda: house.suspensions.by_operator("plainline", "maintenance"),
+        ):
+            house.suspensions.resume("plainline")
+            house.suspensions.suspend("plainline", EMPTY, "v1")
+            house.later(minutes=5)
+            offered = house.suspensions.obstacle("plainline", "v1")
+            assert offered is not None
+            assert offered.trial
+            end()
+            house.later(minutes=10)
+
+            assert not house.suspensions.take_trial("plainline", "v1")
+
     def test_that_meets_a_broken_wire_leaves_the_reason_and_moves_the_next_on(self, house: House) -> None:
         house.suspensions.suspend("plainline", EMPTY, "v1")
         house.later(minutes=5)
