@@ -75,10 +75,11 @@ class Vault:
 
     version: str = "v1"
     since: datetime = NOON - timedelta(days=30)
+    before: str | None = None
 
     def newest(self, provider: str) -> Newest:
         assert provider == "postline"
-        return Newest(self.version, self.since)
+        return Newest(self.version, self.since, self.before)
 
 
 @dataclass
@@ -415,6 +416,31 @@ def test_a_password_that_was_changed_since_is_no_refused_one(post: Post) -> None
 
     assert post.house.suspensions.read("postline") is None
     assert post.now(known).next_attempt_at == post.house.now
+
+
+@pytest.mark.parametrize(
+    ("changed", "refused"),
+    [(timedelta(seconds=10), "v1"), (timedelta(minutes=4), "v1"), (timedelta(minutes=6), "v2")],
+)
+def test_a_password_that_a_worker_may_still_have_kept_is_the_refused_one(
+    post: Post, changed: timedelta, refused: str
+) -> None:
+    known = post.handed_over()
+    post.vault = Vault("v2", since=NOON - changed, before="v1")
+
+    post.arrives(f"{known.message_id} 1 PASSWORD 2")
+
+    forbidden = [version for version in ("v1", "v2") if post.house.suspensions.forbids_questions("postline", version)]
+    assert forbidden == [refused]
+
+
+def test_a_first_password_is_the_refused_one_however_new_it_is(post: Post) -> None:
+    known = post.handed_over()
+    post.vault = Vault("v1", since=NOON - timedelta(seconds=10))
+
+    post.arrives(f"{known.message_id} 1 PASSWORD 2")
+
+    assert post.house.suspensions.forbids_questions("postline", "v1")
 
 
 def test_a_country_that_is_blocked_is_the_messages_own_end(post: Post) -> None:

@@ -319,7 +319,10 @@ class _SecretsManager(_Client):
             secret = self._of(SecretId, "DescribeSecret")
             return {
                 "Name": SecretId,
-                "VersionIdsToStages": {_version(secret): ["AWSCURRENT"]},
+                "VersionIdsToStages": {
+                    _version(secret): ["AWSCURRENT"],
+                    **({f"version-{secret.version - 1}": ["AWSPREVIOUS"]} if secret.version > 1 else {}),
+                },
                 "CreatedDate": secret.changed_at,
                 "LastChangedDate": secret.changed_at,
             }

@@ -20,7 +20,7 @@ from smsgate.messages import Message
 from smsgate.outcomes import Accepted, NotSent
 from smsgate.providers.base import MailAnswer, Provider, ReadsMail
 from smsgate.reasons import SUSPENDING, Code
-from smsgate.secrets import Secrets
+from smsgate.secrets import KEPT_FOR, Secrets
 from smsgate.suspension import Suspensions
 from smsgate.wire import InboundMail
 
@@ -185,8 +185,13 @@ class Mailbox:
         if isinstance(outcome, Accepted) or outcome.reason.code not in SUSPENDING:
             return None
         newest = self._secrets.newest(key)
-        if outcome.reason.code is Code.BAD_CREDENTIALS and newest.since > each.asked_at:
-            return now  # The password was changed since: once more with the new one.
+        of_a_secret = outcome.reason.code in (Code.BAD_CREDENTIALS, Code.ACCOUNT_DISABLED)
+        if of_a_secret and newest.since > each.asked_at:
+            return now  # The secret was changed since: once more with the new one.
+        if of_a_secret and newest.before is not None and newest.since + KEPT_FOR > each.asked_at:
+            # Whoever asked may have kept the one before: to forbid the new one for that would stop everything for good.
+            self._suspensions.suspend(key, outcome.reason, newest.before)
+            return now
         return self._suspensions.suspend(key, outcome.reason, newest.version).until
 
     def _leave(self, notice: Notice, metric: str, problem: str) -> None:

@@ -42,6 +42,7 @@ class Secret:
 class Newest:
     version: str
     since: datetime  # at the latest: a change of its description counts as well
+    before: str | None = None  # the version that workers may still hold for `KEPT_FOR` after that
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,8 +71,9 @@ class Secrets:
         """Which version of a provider's secret is in use, for those who may not read it."""
         answer = self._client.describe_secret(SecretId=f"{self._prefix}/providers/{provider}")
         stages = answer["VersionIdsToStages"]
-        version = next(version for version, names in stages.items() if "AWSCURRENT" in names)
-        return Newest(version, answer.get("LastChangedDate", answer["CreatedDate"]))
+        named = {name: version for version, names in stages.items() for name in names}
+        since = answer.get("LastChangedDate", answer["CreatedDate"])
+        return Newest(named["AWSCURRENT"], since, named.get("AWSPREVIOUS"))
 
     def callbacks(self) -> Callbacks:
         secret = self._read(f"{self._prefix}/callbacks")
