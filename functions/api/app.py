@@ -22,6 +22,7 @@ def _parts() -> ApiWiring:
 
 _api = cache(lambda: _parts().api)
 _cancellations = cache(lambda: _parts().cancellations)
+_callbacks = cache(lambda: _parts().callbacks)
 _numbers = cache(lambda: _parts().numbers)
 _operations = cache(lambda: _parts().operations)
 
@@ -37,6 +38,7 @@ _ROUTES: dict[str, Callable[[_Event], Answer]] = {
     ),
     "GET /requests/{id}": lambda event: _api().request(_path(event, "id")),
     "POST /requests/{id}/cancel": lambda event: _cancellations().request(_path(event, "id")),
+    "POST /callbacks/replay": lambda event: _callbacks().replay(_query(event, "cursor")),
     "GET /replies": lambda event: _numbers().replies(
         _query(event, "from"), _query(event, "since"), _query(event, "cursor")
     ),

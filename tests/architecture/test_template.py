@@ -68,6 +68,7 @@ ROUTES = {
     "GET /providers",
     "POST /providers/{provider}/suspend",
     "POST /providers/{provider}/resume",
+    "POST /callbacks/replay",
     "GET /replies",
     "GET /suppressions/{number}",
     "PUT /suppressions/{number}",

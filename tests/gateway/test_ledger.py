@@ -203,16 +203,16 @@ class TestCallbacks:
     raw = Callback("GET", "abc-0", "smsresp=%7B%22a%22", b"\xb4\xfa\x00", "text/html")
 
     def test_a_callback_is_kept_byte_for_byte(self, ledger: Ledger) -> None:
-        key = ledger.keep_callback("plainline", self.raw, NOON)
+        key = ledger.keep_callback("plainline", "receipts", self.raw, NOON)
 
         assert ledger.callback(key) == self.raw
 
     def test_the_same_bytes_are_kept_once_and_others_apart(self, ledger: Ledger) -> None:
-        key = ledger.keep_callback("plainline", self.raw, NOON)
+        key = ledger.keep_callback("plainline", "receipts", self.raw, NOON)
 
-        assert ledger.keep_callback("plainline", self.raw, NOON + MINUTE) == key
-        assert ledger.keep_callback("plainline", replace(self.raw, body=b"other"), NOON) != key
-        assert ledger.keep_callback("castello", self.raw, NOON) != key
+        assert ledger.keep_callback("plainline", "receipts", self.raw, NOON + MINUTE) == key
+        assert ledger.keep_callback("plainline", "receipts", replace(self.raw, body=b"other"), NOON) != key
+        assert ledger.keep_callback("castello", "receipts", self.raw, NOON) != key
 
 
 class TestReplies:

@@ -238,7 +238,7 @@ def test_an_answer_faster_than_our_own_notes_of_the_call_stays(post: Post) -> No
 def test_a_receipt_faster_than_the_answer_is_applied_with_it(post: Post) -> None:
     known = post.handed_over()
     query = f"status=there&ref=10001&to=%2B{known.to[1:]}"
-    key = post.ledger.keep_callback("postline", Callback("GET", "", query), NOON)
+    key = post.ledger.keep_callback("postline", "receipts", Callback("GET", "", query), NOON)
     (report,) = Postline.read_receipts(Callback("GET", "", query))
     assert not post.house.evidence.receive("postline", report, key)
 
@@ -253,7 +253,7 @@ def test_a_receipt_after_the_answer_finds_its_message(post: Post) -> None:
     callback = Callback("GET", "", f"status=there&ref=10001&to=%2B{known.to[1:]}")
     (report,) = Postline.read_receipts(callback)
 
-    assert post.house.evidence.receive("postline", report, post.ledger.keep_callback("postline", callback, NOON))
+    assert post.house.evidence.receive("postline", report, post.ledger.keep_callback("postline", "receipts", callback, NOON))
 
     assert post.now(known).status is Status.DELIVERED
 

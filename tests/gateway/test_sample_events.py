@@ -103,14 +103,16 @@ class Operator:
         ("api-suspend", ("suspend", "twsms", b'{"why": "the vendor moves house tonight"}')),
         ("api-resume", ("resume", "twsms")),
         ("api-resolve", ("resolve", "3f1c9a52d07be4816aa0c2f5-1", b'{"as": "resend"}')),
+        ("api-replay", ("replay", None)),
     ],
 )
-def test_what_an_operator_asks_over_http_is_asked_of_the_operations(
+def test_what_an_operator_asks_over_http_is_asked_of_who_does_it(
     name: str, asked: tuple[object, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     app = load_handler(ROOT / "functions" / "api" / "app.py")
     operator = Operator()
     monkeypatch.setattr(app, "_operations", lambda: operator)
+    monkeypatch.setattr(app, "_callbacks", lambda: operator)
     event = json.loads((EVENTS / f"{name}.json").read_text(encoding="utf-8"))
 
     response = app.handler(event, None)

@@ -15,8 +15,11 @@ Where to look:
   dispatcher.py call once, record;  before it admission.py  may it go, wait or not, and claims.py  whose it is
   answers.py    what the HTTP API answers with;  api.py and api_*.py  a file for each kind of question
   accounts.py, lines.py, sessions.py  the way to a provider;  health.py  what a call says of it
-  limits.py     what is counted before anything is spent
+  limits.py     what is counted before anything is spent;  turns.py  whose turn it is
+  balance.py    what is left and what a slice may spend;  forecast.py, daybook.py  until when, and the account of a day
+  suppression.py  the stop list;  stop_words.py  what puts a number there
   intake.py     callbacks, checked and stored;  evidence.py, conversation.py  reports and replies find their message
+  replay.py     stored callbacks, read once more
   mime.py       raw mails, read for whose they are and what they say
   suspension.py providers left alone for a while;  overdue.py  reports that do not come
   wakeups.py    records that name messages instead of carrying a request

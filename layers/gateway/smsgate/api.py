@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import base64
-import json
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from smsgate import lifecycle, telemetry
 from smsgate.answers import Answer, Json, bad_fields, bad_request, message_json, no_message, not_found
-from smsgate.items import stamp, time_of
+from smsgate.cursors import closed, opened
 from smsgate.ledger import Ledger, Saved, message_id_of
 from smsgate.messages import Lane, Message
 from smsgate.numbers import e164
@@ -145,7 +143,7 @@ class Api:
         page = self._ledger.to_recipient(to, PAGE, after)
         found = (self._ledger.get(message_id_of(key)) for key in page.items)
         body: Json = {"messages": [message_json(message) for message in found if message]}
-        body["cursor"] = _close_cursor(page.cursor) if page.cursor else None
+        body["cursor"] = closed(page.cursor)
         return Answer(200, body)
 
 
@@ -162,19 +160,7 @@ def _invalid(problems: Sequence[Problem]) -> Answer:
     return bad_fields("Invalid send request", "Nothing was sent. Mend every problem and post it again.", problems)
 
 
-def _close_cursor(key: Mapping[str, Any]) -> str:
-    return base64.urlsafe_b64encode(json.dumps(dict(key)).encode()).decode().rstrip("=")
-
-
 def _open_cursor(cursor: str, to: str) -> dict[str, str]:
-    """A cursor is a key of the index; one that was made up may point nowhere but into the same number's messages."""
-    try:
-        key = json.loads(base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True))
-        if set(key) != {"pk", "sk", "to", "accepted_at"} or key["to"] != to:
-            raise ValueError
-        split_message_id(message_id_of(key))
-        if stamp(time_of(key["accepted_at"])) != key["accepted_at"]:
-            raise ValueError
-    except (TypeError, ValueError, OverflowError, RecursionError):
-        raise ValueError("not a cursor") from None
-    return {name: str(value) for name, value in key.items()}
+    key = opened(cursor, "to", to, "accepted_at")
+    split_message_id(message_id_of(key))
+    return key

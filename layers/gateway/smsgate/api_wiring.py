@@ -10,10 +10,14 @@ from uuid import uuid4
 
 from smsgate import aws
 from smsgate.api import Api
+from smsgate.api_callbacks import Callbacks
 from smsgate.api_cancel import Cancellations
 from smsgate.api_numbers import Numbers
 from smsgate.api_operations import Operations
 from smsgate.providers import PROVIDERS
+from smsgate.receipts import Receipts
+from smsgate.replay import Replay
+from smsgate.replies import Replies
 from smsgate.wiring import Wiring
 
 if TYPE_CHECKING:
@@ -44,6 +48,14 @@ class ApiWiring(Wiring):
             suspensions=self.suspensions,
             clock=self.clock,
             pool=self.pool,
+        )
+
+    @cached_property
+    def callbacks(self) -> Callbacks:
+        receipts = Receipts(intake=self.intake, evidence=self.evidence, conversation=self.conversation)
+        replies = Replies(intake=self.intake, conversation=self.conversation)
+        return Callbacks(
+            Replay(ledger=self.ledger, receipts=receipts, replies=replies, find=PROVIDERS.get, clock=self.clock)
         )
 
     @cached_property

@@ -67,14 +67,14 @@ class Intake:
             raise TooLarge
         if not callback.query and not callback.body:
             return Taken(provider, None)
-        return Taken(provider, self._ledger.keep_callback(provider_key, callback, self._clock()))
+        return Taken(provider, self._ledger.keep_callback(provider_key, kind, callback, self._clock()))
 
     def not_understood(self, provider_key: str, key: str, error: Exception) -> None:
         """Calling again with the same bytes would not mend it: they are kept, and can be read later."""
         telemetry.count("CallbackUnreadable", provider=provider_key)
         self._log.error("callback not understood", extra={"callback": key, "error": type(error).__name__})
-        self._ledger.mark_callback(key, f"unreadable: {type(error).__name__}")
+        self._ledger.mark_callback(key, f"unreadable: {type(error).__name__}", self._clock())
 
     def unmatched(self, provider_key: str, key: str, count: int, of: int) -> None:
         telemetry.count("ReceiptUnmatched", provider=provider_key, value=count)
-        self._ledger.mark_callback(key, f"unmatched: {count} of {of}")
+        self._ledger.mark_callback(key, f"unmatched: {count} of {of}", self._clock())

@@ -35,6 +35,9 @@ if TYPE_CHECKING:
 
 Step = Callable[[Message], Message]
 
+UNREAD = "unread"
+"""Where callbacks that came to nothing lie in the index of what somebody must look at."""
+
 _TRIES = 50
 """Lost races before a change is given up: each is lost to somebody's progress, so even ten workers end long before."""
 
@@ -116,6 +119,8 @@ class Ledger:
         # botocore sends a write again when its answer was lost; then our own success stands in the way of itself.
         if before is None or before.get("stamp") == token:
             return Saved(saved)
+        if not before:
+            raise Contended(message.message_id)  # Its retention ended since it was read: there is nothing to change.
         return Taken(message_from_plain(before))
 
     def change(self, message_id: str, step: Step) -> Message | None:
@@ -225,15 +230,16 @@ class Ledger:
 
     # Callbacks, raw
 
-    def keep_callback(self, provider: str, callback: Callback, now: datetime) -> str:
+    def keep_callback(self, provider: str, kind: str, callback: Callback, now: datetime) -> str:
         """Store a callback as it came, before anybody tries to understand it. The same bytes are stored once."""
-        raw = f"{callback.method}\n{callback.path}\n{callback.query}\n".encode() + callback.body
+        raw = f"{kind}\n{callback.method}\n{callback.path}\n{callback.query}\n".encode() + callback.body
         key = f"callback#{provider}#{hashlib.sha256(raw).hexdigest()[:40]}"
         self._create(
             {
                 "pk": key,
                 "sk": "callback",
                 "provider": provider,
+                "kind": kind,
                 "method": callback.method,
                 "path": callback.path,
                 "query": callback.query,
@@ -246,14 +252,25 @@ class Ledger:
         return key
 
     def callback(self, key: str) -> Callback | None:
-        plain = self._get({"pk": key, "sk": "callback"})
-        if plain is None:
-            return None
-        return Callback(plain["method"], plain["path"], plain["query"], plain["body"], plain["content_type"])
+        plain = self._get(_callback_key(key))
+        return callback_of(plain) if plain else None
 
-    def mark_callback(self, key: str, problem: str) -> None:
-        """Remember why a stored callback came to nothing, for the repair and the replay."""
-        self._update({"pk": key, "sk": "callback"}, "SET problem = :problem", {":problem": problem})
+    def mark_callback(self, key: str, problem: str, now: datetime) -> None:
+        """Remember why a stored callback came to nothing; it is listed until it has been understood."""
+        self._update(
+            _callback_key(key),
+            "SET problem = :problem, due_shard = :unread, due_at = if_not_exists(due_at, :now)",
+            {":problem": problem, ":unread": UNREAD, ":now": stamp(now)},
+        )
+
+    def callback_understood(self, key: str) -> None:
+        self._update(_callback_key(key), "REMOVE problem, due_shard, due_at", {})
+
+    def unread_callbacks(self, limit: int, cursor: Mapping[str, Any] | None = None) -> Page:
+        """Callbacks that came to nothing, the oldest first, each as it was stored."""
+        page = self._page("due", "due_shard = :unread", {":unread": UNREAD}, {}, limit, cursor)
+        found = (self._get({"pk": key["pk"], "sk": key["sk"]}) for key in page.items)
+        return Page([plain for plain in found if plain is not None and "body" in plain], page.cursor)
 
     # Replies
 
@@ -478,8 +495,6 @@ class Ledger:
             before = self._put(plain, "version = :seen", {":seen": seen})
         else:
             before = self._put(plain, "attribute_not_exists(pk)", {})
-        if before is plain:
-            return False  # It was deleted since it was read: nobody's is there, ours neither.
         return before is None or before.get("stamp") == token
 
     def _expires(self, now: datetime) -> int:
@@ -488,6 +503,8 @@ class Ledger:
     def _create(self, plain: Plain) -> bool:
         token = self._token()
         before = self._put({**plain, "stamp": token}, "attribute_not_exists(pk)", {})
+        if before == {}:
+            raise Contended(plain["pk"])  # It expired this moment, and ours is not there.
         return before is None or before.get("stamp") == token
 
     def _get(self, key: Plain) -> Plain | None:
@@ -512,7 +529,7 @@ class Ledger:
         return found
 
     def _put(self, plain: Plain, condition: str, values: Mapping[str, Any]) -> Plain | None:
-        """None where it was written; else the item that stood in the way."""
+        """None where it was written; else the item that stood in the way, or nothing where it is gone by now."""
         optional: dict[str, Any] = {"ExpressionAttributeValues": to_wire(values)} if values else {}
         try:
             self._client.put_item(
@@ -524,17 +541,17 @@ class Ledger:
             )
         except self._client.exceptions.ConditionalCheckFailedException as failed:
             item: Mapping[str, Any] = failed.response.get("Item", {})  # type: ignore[assignment]
-            # Nothing to show: it was deleted between our read and our write, so nobody's version is there.
-            return from_wire(item) if item else self._get({"pk": plain["pk"], "sk": plain["sk"]}) or plain
+            return from_wire(item) if item else self._get({"pk": plain["pk"], "sk": plain["sk"]}) or {}
         return None
 
     def _update(self, key: Plain, expression: str, values: Mapping[str, Any], condition: str | None = None) -> Plain:
         optional: dict[str, Any] = {"ConditionExpression": condition} if condition else {}
+        if values:
+            optional["ExpressionAttributeValues"] = to_wire(values)
         answer = self._client.update_item(
             TableName=self._table,
             Key=to_wire(key),
             UpdateExpression=expression,
-            ExpressionAttributeValues=to_wire(values),
             ReturnValues="ALL_NEW",
             **optional,
         )
@@ -643,6 +660,15 @@ def _suppression_key(number: str) -> Plain:
 
 def _count_key(name: str) -> Plain:
     return {"pk": f"count#{name}", "sk": "count"}
+
+
+def _callback_key(key: str) -> Plain:
+    return {"pk": key, "sk": "callback"}
+
+
+def callback_of(plain: Plain) -> Callback:
+    """What was called, from its stored item."""
+    return Callback(plain["method"], plain["path"], plain["query"], plain["body"], plain["content_type"])
 
 
 def _reference_key(provider: str, provider_ref: str, to: str) -> Plain:

@@ -24,21 +24,23 @@ class Receipts:
     def handle(self, provider_key: str, token: str, callback: Callback) -> Acknowledgement:
         taken = self._intake.take("receipts", provider_key, token, callback, ReadsReceipts)  # type: ignore[type-abstract]
         if taken.key is not None:
-            self._understand(taken.reader, provider_key, callback, taken.key)
+            self.understand(taken.reader, provider_key, callback, taken.key)
         return taken.reader.acknowledge(callback)
 
-    def _understand(self, reader: type[ReadsReceipts], provider_key: str, callback: Callback, key: str) -> None:
+    def understand(self, reader: type[ReadsReceipts], provider_key: str, callback: Callback, key: str) -> bool:
+        """Apply what lies in the ledger; False where it came to nothing. May be done again and again."""
         try:
             reports = reader.read_receipts(callback)
             replies = _replies(reader, callback)
         except Exception as error:
             self._intake.not_understood(provider_key, key, error)
-            return
+            return False
         for reply in replies:
             self._conversation.receive(reply, callback.path)
         unmatched = sum(not self._apply(provider_key, report, key) for report in reports)
         if unmatched:
             self._intake.unmatched(provider_key, key, unmatched, len(reports))
+        return not unmatched
 
     def _apply(self, provider_key: str, report: Report, key: str) -> bool:
         telemetry.count("ReceiptReceived", provider=provider_key)

@@ -16,14 +16,16 @@ class Replies:
     def handle(self, provider_key: str, token: str, callback: Callback) -> Acknowledgement:
         taken = self._intake.take("replies", provider_key, token, callback, ReadsReplies)  # type: ignore[type-abstract]
         if taken.key is not None:
-            self._understand(taken.reader, provider_key, callback, taken.key)
+            self.understand(taken.reader, provider_key, callback, taken.key)
         return taken.reader.acknowledge_reply(callback)
 
-    def _understand(self, reader: type[ReadsReplies], provider_key: str, callback: Callback, key: str) -> None:
+    def understand(self, reader: type[ReadsReplies], provider_key: str, callback: Callback, key: str) -> bool:
+        """Store the replies of what lies in the ledger; False where it cannot be read. May be done again and again."""
         try:
             replies = reader.read_replies(callback)
         except Exception as error:
             self._intake.not_understood(provider_key, key, error)
-            return
+            return False
         for reply in replies:
             self._conversation.receive(reply, callback.path)
+        return True
