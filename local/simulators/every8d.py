@@ -58,7 +58,7 @@ _CALLBACK_RETRIES = 10  # section 3.1: "Retry 次數最多 10 次"
 _PAGE = 1000
 
 _TAIWAN = re.compile(r"(?:\+886|0)(9[0-9]{8})")
-_ABROAD = re.compile(r"\+(?!886)[1-9][0-9]{6,14}")
+_ABROAD = re.compile(r"\+(?!886)[1-9][0-9]{5,14}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -318,7 +318,7 @@ def _number_trouble(fields: Mapping[str, str]) -> str | None:
     numbers = fields.get("dstaddr", "").split(",")
     if not fields.get("dstaddr") or len(numbers) > 50:
         return "-9"
-    fine = all(_is_taiwan(number) or re.fullmatch(r"\+(?!886)[1-9][0-9]{6,14}", number) for number in numbers)
+    fine = all(_is_taiwan(number) or re.fullmatch(r"\+(?!886)[1-9][0-9]{5,14}", number) for number in numbers)
     return None if fine else "-5"
 
 

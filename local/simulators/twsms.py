@@ -219,7 +219,7 @@ class TwSms(HttpSimulator):
         mobile = fields.get("mobile", "")
         if _is_taiwan(mobile):
             return None
-        if not re.fullmatch("[1-9][0-9]{6,14}", mobile) or mobile.startswith("886"):
+        if not re.fullmatch("[1-9][0-9]{5,14}", mobile) or mobile.startswith("886"):
             return "00100"
         return None if self.international else "00031"
 

@@ -1387,7 +1387,7 @@ class Account:
     """A line to the pretended server over the real SOAP transport, with a session of its own."""
 
     def __init__(self) -> None:
-        self._http = HttpTransport(5)
+        self._http = HttpTransport(30)
         self._soap = SoapTransport(http=self._http)
         self._session: str | None = None
 
