@@ -47,7 +47,7 @@ STATUSES = {"there": Status.DELIVERED, "lost": Status.UNDELIVERED, "on its way":
 class Oneway(Provider):
     """Takes messages, and says nothing more of them."""
 
-    key = "oneway"
+    key = name = "oneway"
     capabilities = Capabilities("http", 1, None, "160 characters")
 
     def __init__(self, account: Mapping[str, object]) -> None:
@@ -57,12 +57,6 @@ class Oneway(Provider):
     def measure(cls, message: Message) -> Measure:
         parts = -(-len(message.text or "") // 160)
         return Measure(parts, Decimal(parts), "ascii")
-
-    @classmethod
-    def refusal(cls, message: Message, now: datetime) -> Refusal | None:
-        if message.sender:
-            return Refusal(Reason(Code.UNSUPPORTED_FEATURE), f"{cls.key} shows no sender; leave out `sender`")
-        return None
 
     def send(self, dispatch: Dispatch, exchange: HttpExchange) -> tuple[Outcome, ...]:
         numbers = ",".join(message.to for message in dispatch.messages)
@@ -87,7 +81,7 @@ class Oneway(Provider):
 
 
 class Plainline(Oneway, Queries, Cancels, TellsCredit, PollsReplies, ReadsReceipts):
-    key = "plainline"
+    key = name = "plainline"
     capabilities = Capabilities("http", 1, None, "160 characters", schedule=True, receipts="message")
 
     def query(self, asks: Sequence[Ask], now: datetime, exchange: HttpExchange) -> list[Report]:
@@ -139,7 +133,7 @@ class Plainline(Oneway, Queries, Cancels, TellsCredit, PollsReplies, ReadsReceip
 class Castello(Plainline):
     """The other provider: fifty numbers in a call, one URL for all its receipts."""
 
-    key = "castello"
+    key = name = "castello"
     capabilities = Capabilities("http", 50, None, "160 characters", receipts="account")
 
     @classmethod

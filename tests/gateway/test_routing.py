@@ -100,7 +100,7 @@ def test_what_no_provider_can_carry_is_refused_with_the_reason_they_share() -> N
 
     assert found.refused is not None
     assert found.refused.code is Code.UNSUPPORTED_FEATURE
-    assert dict(found.passed_over)["plainline"] == "plainline shows no sender; leave out `sender`"
+    assert dict(found.passed_over)["plainline"] == "plainline shows its own number as sender: leave `sender` out"
 
 
 @pytest.mark.parametrize("number", ["+12025550123", "+8613681912700"])
@@ -426,7 +426,7 @@ class TestExplaining:
     def test_what_is_refused_says_by_whom_and_why(self) -> None:
         assert self.explained(message(sender="SHOP"), rules=Rules(("oneway",), ALL.allowed_countries, None)) == {
             "rule": "default",
-            "oneway": "oneway shows no sender; leave out `sender`",
+            "oneway": "oneway shows its own number as sender: leave `sender` out",
         }
 
     def test_what_a_limit_of_ours_refuses_says_which(self) -> None:
@@ -449,7 +449,7 @@ class Choosy(Oneway):
     key = "choosy"
 
     @classmethod
-    def refusal(cls, message: Message, now: datetime) -> Refusal | None:
+    def _refusal(cls, message: Message, now: datetime) -> Refusal | None:
         return refuse(Code.COUNTRY_NOT_ENABLED, "Taiwan only") if message.to.startswith("+852") else None
 
 

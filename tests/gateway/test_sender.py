@@ -88,7 +88,7 @@ class TestOneMessage:
 
         assert house.one().status is Status.REJECTED
         (route,) = [moment for moment in house.one().timeline if moment.kind is Kind.ROUTE]
-        assert dict(route.data)["plainline"] == "plainline shows no sender; leave out `sender`"
+        assert dict(route.data)["plainline"] == "plainline shows its own number as sender: leave `sender` out"
 
 
 class TestDoubt:

@@ -18,7 +18,8 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from smsgate.messages import Dispatch, Form, Message, Reply, Report
+from smsgate.messages import Dispatch, Form, Message, Reply, Report, TooLong
+from smsgate.numbers import country
 from smsgate.outcomes import Accepted, CallBroken, MaybeSent, NotSent, Outcome, Refused
 from smsgate.providers import PROVIDERS
 from smsgate.providers.base import (
@@ -46,7 +47,7 @@ from smsgate.wire import (
     SoapRequest,
     SoapResponse,
 )
-from tests.providers.strategies import companies, countries, examples, payloads, verdict
+from tests.providers.strategies import companies, countries, examples, numbers, payloads, verdict
 
 NOW = datetime(2026, 11, 20, 4, 0, tzinfo=UTC)  # noon in Taipei
 PASSWORD = "s3cret-canary-password"
@@ -180,33 +181,87 @@ class BasicsContract(Contract):
         assert capabilities.recipients_per_call >= 1
         assert Form.TEXT in capabilities.forms
 
+    # What it refuses, for one field, with a remedy
+
+    def refused(self, **fields: Any) -> tuple[Code, str] | None:
+        refusal = self.provider_class.refusal(hello(**fields), NOW)
+        if refusal is None:
+            return None
+        assert refusal.reason.provider_text == refusal.problem
+        return refusal.reason.code, refusal.problem
+
+    def test_what_holds_for_all_providers_is_judged_where_none_of_them_can_forget_it(self) -> None:
+        own = [one.__name__ for one in self.provider_class.__mro__ if "refusal" in vars(one)]
+
+        assert own == [Provider.__name__]
+
     @pytest.mark.parametrize(
-        ("capability", "message"),
+        ("capability", "fields", "problem"),
         [
-            ("schedule", hello(send_at=NOW + timedelta(hours=2))),
-            ("sender", hello(sender="Acme")),
-            ("two_way", hello(reply_days=3)),
+            ("schedule", {"send_at": NOW + timedelta(hours=2)}, "{} sends at once only: leave `send_at` out"),
+            ("sender", {"sender": "Acme"}, "{} shows its own number as sender: leave `sender` out"),
+            ("two_way", {"reply_days": 3}, "{} brings no answers back: leave `replies` out"),
         ],
     )
-    def test_what_it_cannot_do_is_refused_before_anything_is_spent(self, capability: str, message: Message) -> None:
-        refusal = self.provider_class.refusal(message, NOW)
+    def test_what_it_cannot_do_is_refused_before_anything_is_spent(
+        self, capability: str, fields: dict[str, Any], problem: str
+    ) -> None:
+        can = getattr(self.provider_class.capabilities, capability)
 
-        if getattr(self.provider_class.capabilities, capability):
-            assert refusal is None
-        else:
-            assert refusal is not None
-            assert refusal.reason.code is Code.UNSUPPORTED_FEATURE
-            assert refusal.problem
+        refused = self.refused(**fields)
+
+        assert refused == (None if can else (Code.UNSUPPORTED_FEATURE, problem.format(self.provider_class.name)))
 
     @pytest.mark.parametrize("form", [Form.POPUP, Form.PUSH])
     def test_forms_it_cannot_send_are_refused(self, form: Form) -> None:
-        refusal = self.provider_class.refusal(hello(form=form, url="https://shop.example/"), NOW)
+        can = form in self.provider_class.capabilities.forms
+        problem = f"{self.provider_class.name} sends no {form} messages: leave `form` out"
 
+        refused = self.refused(form=form, url="https://shop.example/")
+
+        assert refused == (None if can else (Code.UNSUPPORTED_FEATURE, problem))
+
+    def test_countries_it_does_not_reach_are_refused_and_no_others(self) -> None:
+        reached = self.provider_class.capabilities.countries
+        problem = f"`to` is in a country {self.provider_class.name} does not reach: use another provider"
+        beyond = set() if reached is None else {number for number in numbers() if country(number) not in reached}
+
+        refused = {number: self.refused(to=number, text="hi") for number in numbers()}
+
+        assert {number: why for number, why in refused.items() if why and why[0] is Code.COUNTRY_NOT_ENABLED} == (
+            dict.fromkeys(beyond, (Code.COUNTRY_NOT_ENABLED, problem))
+        )
+
+    @pytest.mark.parametrize("text", ["", None])
+    @pytest.mark.parametrize("form", Form)
+    def test_no_empty_text_is_sent_in_any_form(self, form: Form, text: str | None) -> None:
         if form in self.provider_class.capabilities.forms:
-            assert refusal is None
-        else:
-            assert refusal is not None
-            assert refusal.reason.code is Code.UNSUPPORTED_FEATURE
+            refused = self.refused(form=form, text=text, url="https://a.example/" if form is Form.PUSH else None)
+
+            assert refused == (
+                Code.EMPTY_TEXT,
+                f"`text` is empty: {self.provider_class.name} sends no empty message",
+            )
+
+    @pytest.mark.parametrize("to", [NUMBER, "+85261234567"])
+    def test_who_wants_no_second_part_gets_none(self, to: str) -> None:
+        for length in range(1, 200):
+            message = hello(to=to, text="中" * length, too_long=TooLong.REJECT)
+            parts = self.provider_class.measure(message).parts
+
+            refusal = self.provider_class.refusal(message, NOW)
+
+            assert (refusal.problem if refusal else None) == (
+                f"`text` takes {parts} parts, and `too_long` is reject: shorten it to one" if parts > 1 else None
+            )
+
+    def test_a_time_after_the_calendars_end_is_refused(self) -> None:
+        if self.provider_class.capabilities.schedule:
+            refused = self.refused(send_at=datetime(9999, 12, 31, 16, tzinfo=UTC))
+
+            assert refused is not None
+            assert refused[0] is Code.SCHEDULE_INVALID
+            assert "`send_at`" in refused[1]
 
     def test_a_plain_message_is_carried_and_costs_something(self) -> None:
         measure = self.provider_class.measure(hello())
@@ -436,11 +491,24 @@ class PhonesContract(Contract):
 
         refs = {outcome.provider_ref for outcome in outcomes if isinstance(outcome, Accepted)}
         assert [type(outcome) for outcome in outcomes] == [Accepted] * len(messages)
-        assert server.wait_until(lambda: len(_shown(server, refs)) >= len(messages))
+        assert server.wait_until(lambda: len(_shown(server, refs)) >= len(messages), seconds=30)
         assert sorted(_shown(server, refs)) == sorted((message.to, message.text) for message in messages)
         assert sorted((taken.to, taken.points) for taken in server.accepted[before:]) == sorted(
             (message.to, self.charged(message)) for message in messages
         )
+
+    def test_a_number_of_each_kind_in_each_country_it_reaches_is_texted(self, server: Any) -> None:
+        lost = []
+
+        for to in (number for found in examples(self.provider_class, NOW).values() for number in found):
+            server.phones.clear()
+            (outcome,) = self.hand_over(server, (hello(to=to, text="hi"),))
+            refs = {outcome.provider_ref} if isinstance(outcome, Accepted) else set()
+            if not refs or not server.wait_until(lambda refs=refs: _shown(server, refs)):
+                lost.append((to, outcome))
+            assert all(shown == (to, "hi") for shown in _shown(server, refs)), to
+
+        assert lost == []
 
     def test_the_numbers_it_is_tried_with_are_of_all_countries_it_reaches(self) -> None:
         named = self.provider_class.capabilities.countries
@@ -617,6 +685,7 @@ class ReceiptsContract(Contract):
     receipt: ClassVar[Callback]
     reports: ClassVar[list[Report]]
     unlisted_receipt: ClassVar[tuple[str, Callback]]
+    unwanted: ClassVar[tuple[Callback, ...]] = ()  # the person wants no such messages, in each way they have to say so
     probes: ClassVar[tuple[Callback, ...]] = (Callback("GET", "", ""), Callback("HEAD", "", ""))
     acknowledgement: ClassVar[Acknowledgement] = Acknowledgement()
 
@@ -649,6 +718,14 @@ class ReceiptsContract(Contract):
 
         assert report.status is None
         assert report.provider_code == code
+
+    def test_who_wants_no_messages_is_told_apart_from_who_cannot_be_reached(self) -> None:
+        told = [report for callback in self.unwanted for report in self.read(callback)]
+
+        assert [(report.unwanted, report.status) for report in told] == [(True, Status.UNDELIVERED)] * len(told)
+        assert {report.reason and report.reason.code for report in told} <= {Code.BLOCKED_BY_RECIPIENT}
+        assert len(told) == len(self.unwanted)
+        assert not any(report.unwanted for report in self.read(self.receipt))
 
     def test_a_receipt_that_was_cut_anywhere_never_tells_of_another_message(self) -> None:
         known = {report.provider_ref for report in self.reports}

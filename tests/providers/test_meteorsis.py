@@ -51,6 +51,7 @@ RECEIPT = (  # section 6.1
     "smsdid=123456&recipient=85299887766&senderid=meteorsis&content=4F60597D&dos=2011-12-31%2008:30:12"
     "&smsdstatus=22&smsderrorcode=300&charged=1"
 )
+UNWANTED = RECEIPT.replace("smsdstatus=22&smsderrorcode=300", "smsdstatus=21&smsderrorcode=307")
 
 
 class TestBasics(BasicsContract):
@@ -78,6 +79,7 @@ class TestReceipts(ReceiptsContract):
     receipt = Callback("GET", "", RECEIPT)
     reports = RECEIPT_READ
     unlisted_receipt = ("99/300", replace(receipt, query=RECEIPT.replace("smsdstatus=22", "smsdstatus=99")))
+    unwanted = (replace(receipt, query=UNWANTED),)
 
 
 # What goes out
@@ -1013,7 +1015,7 @@ def server() -> Iterator[Simulator]:
         yield simulator
 
 
-TRANSPORT = MailTransport(5)
+TRANSPORT = MailTransport(30)
 
 
 def answered(server: Simulator, *messages: Message, now: datetime | None = None, **account: Any) -> list[MailAnswer]:

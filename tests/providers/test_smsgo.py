@@ -25,7 +25,7 @@ from smsgate.providers.base import UNREADABLE, Ask, CannotSay, Refusal
 from smsgate.providers.smsgo import SmsGo
 from smsgate.reasons import Code, Reason
 from smsgate.status import Status
-from smsgate.text import forbidden
+from smsgate.text import forbidden, parts, units
 from smsgate.wire import Acknowledgement, Callback, HttpRequest, HttpResponse
 from tests.providers import plain_http
 from tests.providers.contract import (
@@ -232,6 +232,7 @@ class TestReceipts(ReceiptsContract):
     receipt = Callback("GET", MESSAGE_ID, RECEIPT)
     reports = RECEIPT_READ
     unlisted_receipt = ("PAUSED", replace(receipt, query=RECEIPT.replace("DELIVRD", "PAUSED")))
+    unwanted = (replace(receipt, query=RECEIPT.replace("DELIVRD", "BLOCK")),)
     acknowledgement = ACKNOWLEDGED
 
 
@@ -1557,8 +1558,9 @@ class TestPhones(PhonesContract):
         return SmsGo(server.secret()).send(dispatch, plain_http.exchange)
 
     def charged(self, message: Message) -> int:
-        """What replies cost besides is taken of every tenth message."""
-        return SmsGo.measure(message).parts
+        """What replies cost besides is taken of every tenth message; of ASCII the document counts characters alone."""
+        measure = SmsGo.measure(message)
+        return parts(units(message.text or ""), 160, 153) if measure.encoding.endswith("ASCII") else measure.parts
 
 
 @pytest.mark.parametrize(

@@ -210,6 +210,7 @@ class TestReceipts(ReceiptsContract):
     receipt = Callback("GET", MESSAGE_ID, RECEIPT)
     reports = RECEIPT_READ
     unlisted_receipt = ("PAUSED", replace(receipt, query=RECEIPT.replace("DELIVRD", "PAUSED")))
+    unwanted = (replace(receipt, query=RECEIPT.replace("DELIVRD", "REJMOBIL")),)
 
 
 # What goes out

@@ -26,8 +26,10 @@ def rounded_up(at: datetime, step: timedelta) -> datetime:
     return at + -(at - _EPOCH) % step
 
 
-def due(send_at: datetime | None, now: datetime, step: timedelta) -> datetime | None:
+def due(
+    send_at: datetime | None, now: datetime, step: timedelta, on_the_way: timedelta = _ON_THE_WAY
+) -> datetime | None:
     """What a vendor who counts in `step` is told in Taipei's time, never before what was asked for; None means now."""
     if send_at is None or send_at <= now:
         return None
-    return rounded_up(max(send_at, now + _ON_THE_WAY), step).astimezone(TAIPEI)
+    return rounded_up(max(send_at, now + on_the_way), step).astimezone(TAIPEI)

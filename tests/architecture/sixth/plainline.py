@@ -4,14 +4,23 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from datetime import datetime
 from decimal import Decimal
 from urllib.parse import parse_qs
 
-from smsgate.messages import Dispatch, Form, Message, Report
+from smsgate.messages import Dispatch, Message, Report
 from smsgate.numbers import e164
 from smsgate.outcomes import Accepted, MaybeSent, Outcome, Refused
-from smsgate.providers.base import Capabilities, Measure, Provider, ReadsReceipts, Refusal, secret_text, submit
+from smsgate.providers.base import (
+    Capabilities,
+    Measure,
+    Provider,
+    ReadsReceipts,
+    Refusal,
+    refuse,
+    secret_text,
+    submit,
+    takes,
+)
 from smsgate.reasons import Code, Reason
 from smsgate.status import Status
 from smsgate.text import is_ascii, parts, units
@@ -25,6 +34,7 @@ STATUSES = {"there": Status.DELIVERED, "lost": Status.UNDELIVERED}
 
 class Plainline(Provider, ReadsReceipts):
     key = "plainline"
+    name = "Plainline"
     capabilities = Capabilities("http", 1, None, "70 / 160 characters", receipts="account")
 
     def __init__(self, account: Mapping[str, object]) -> None:
@@ -40,17 +50,9 @@ class Plainline(Provider, ReadsReceipts):
         return Measure(count, Decimal(count), "ascii" if is_ascii(text) else "ucs2")
 
     @classmethod
-    def refusal(cls, message: Message, now: datetime) -> Refusal | None:
-        for field, given in (
-            ("sender", message.sender),
-            ("send_at", message.send_at),
-            ("replies", message.reply_days),
-            ("form", message.form is not Form.TEXT),
-        ):
-            if given:
-                return Refusal(Reason(Code.UNSUPPORTED_FEATURE), f"plainline has no `{field}`; leave it out")
-        if cls.measure(message).parts > 1:
-            return Refusal(Reason(Code.TOO_LONG), "plainline sends one part; shorten `text`")
+    def _text_refusal(cls, message: Message, measure: Measure) -> Refusal | None:
+        if measure.parts > 1:
+            return refuse(Code.TOO_LONG, f"{takes(measure)}, and Plainline sends one: shorten it")
         return None
 
     def send(self, dispatch: Dispatch, exchange: HttpExchange) -> tuple[Outcome, ...]:

@@ -13,9 +13,11 @@ from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import Decimal
-from typing import ClassVar, Literal, TypeVar
+from typing import ClassVar, Literal, TypeVar, final
 
-from smsgate.messages import Dispatch, Form, Message, Reply, Report
+from smsgate.clock import MINUTE, due
+from smsgate.messages import Dispatch, Form, Message, Reply, Report, TooLong
+from smsgate.numbers import country, is_taiwan, is_taiwan_mobile
 from smsgate.outcomes import Accepted, CallBroken, MaybeSent, NotSent, Outcome, Refused
 from smsgate.reasons import Code, Reason, quoted
 from smsgate.wire import Acknowledgement, Callback, HttpResponse, InboundMail, Line
@@ -66,6 +68,20 @@ def refuse(code: Code, problem: str) -> Refusal:
     return Refusal(Reason(code, provider_text=problem), problem)
 
 
+def takes(measure: Measure) -> str:
+    """How the problem of a text that is too long begins."""
+    return f"`text` takes {measure.parts} parts"
+
+
+def _has_its_minute(at: datetime) -> bool:
+    """Vendors are told a full second or minute of Taipei's time, which the calendar's last hours have none of."""
+    try:
+        due(at, at - MINUTE, MINUTE)
+    except OverflowError:
+        return False
+    return True
+
+
 @dataclass(frozen=True, slots=True)
 class Ask:
     """A message whose provider is asked what became of it."""
@@ -94,7 +110,9 @@ class CannotSay(Exception):
 
 class Provider(ABC):
     key: ClassVar[str]
+    name: ClassVar[str]  # as people know it
     capabilities: ClassVar[Capabilities]
+    unfit: ClassVar[str] = "characters no message may hold"  # what `Measure.offending` are, in words
 
     @abstractmethod
     def __init__(self, account: Mapping[str, object]) -> None:
@@ -105,9 +123,64 @@ class Provider(ABC):
     def measure(cls, message: Message) -> Measure: ...
 
     @classmethod
-    @abstractmethod
+    @final
     def refusal(cls, message: Message, now: datetime) -> Refusal | None:
-        """What stands in the way of this message here, or None. Costs nothing and calls nobody."""
+        """What stands in the way of this message here, or None. Costs nothing and calls nobody.
+
+        What follows from its capabilities and its measure is asked here, so that no provider can forget it. What is
+        its own it says in `_refusal` and `_text_refusal`.
+        """
+        return cls._incapable(message) or cls._refusal(message, now) or cls._unfit_text(message)
+
+    @classmethod
+    def _refusal(cls, message: Message, now: datetime) -> Refusal | None:
+        """What this provider has against a number, an option or a time that its capabilities do not exclude."""
+        return None
+
+    @classmethod
+    def _text_refusal(cls, message: Message, measure: Measure) -> Refusal | None:
+        """What it has against a text in which nothing is unfit: its length."""
+        return None
+
+    @classmethod
+    def _incapable(cls, message: Message) -> Refusal | None:
+        can = cls.capabilities
+        if message.form not in can.forms:
+            return refuse(Code.UNSUPPORTED_FEATURE, f"{cls.name} sends no {message.form} messages: leave `form` out")
+        if message.sender is not None and not can.sender:
+            return refuse(Code.UNSUPPORTED_FEATURE, f"{cls.name} shows its own number as sender: leave `sender` out")
+        if message.reply_days is not None and not can.two_way:
+            return refuse(Code.UNSUPPORTED_FEATURE, f"{cls.name} brings no answers back: leave `replies` out")
+        if can.countries is not None and country(message.to) not in can.countries:
+            problem = f"`to` is in a country {cls.name} does not reach: use another provider"
+            return refuse(Code.COUNTRY_NOT_ENABLED, problem)
+        if message.send_at is None:
+            return None
+        if not can.schedule:
+            return refuse(Code.UNSUPPORTED_FEATURE, f"{cls.name} sends at once only: leave `send_at` out")
+        if not _has_its_minute(message.send_at):
+            return refuse(Code.SCHEDULE_INVALID, "`send_at` is beyond the year 9999: choose an earlier time")
+        return None
+
+    @classmethod
+    def _unfit_text(cls, message: Message) -> Refusal | None:
+        if not message.text:
+            return refuse(Code.EMPTY_TEXT, f"`text` is empty: {cls.name} sends no empty message")
+        measure = cls.measure(message)
+        if measure.offending:
+            found = " ".join(measure.offending[:10])
+            return refuse(Code.UNSUPPORTED_CHARACTER, f"`text` holds {cls.unfit}: remove {found}")
+        if measure.parts > 1 and message.too_long is TooLong.REJECT:
+            return refuse(Code.TOO_LONG, f"{takes(measure)}, and `too_long` is reject: shorten it to one")
+        return cls._text_refusal(message, measure)
+
+    @classmethod
+    def _on_land_in_taiwan(cls, message: Message) -> Refusal | None:
+        """For those who document Taiwan's numbers as 09xxxxxxxx: any other of its numbers is refused."""
+        if is_taiwan(message.to) and not is_taiwan_mobile(message.to):
+            problem = f"`to` is no mobile number: in Taiwan {cls.name} takes only 09xxxxxxxx"
+            return refuse(Code.INVALID_NUMBER, problem)
+        return None
 
     @classmethod
     def group(cls, message: Message) -> Hashable:

@@ -14,13 +14,12 @@ from datetime import datetime, time, timedelta
 from decimal import Decimal
 from hashlib import sha256
 from typing import Literal, NoReturn, TypeVar
-from urllib.parse import parse_qsl
 from xml.etree.ElementTree import Element
 
 from smsgate import text
-from smsgate.clock import TAIPEI
-from smsgate.messages import Dispatch, Form, Message, Reply, Report, TooLong
-from smsgate.numbers import e164, taiwan_national
+from smsgate.clock import SECOND, TAIPEI, due
+from smsgate.messages import Dispatch, Message, Reply, Report
+from smsgate.numbers import from_dialled, is_taiwan
 from smsgate.outcomes import Accepted, MaybeSent, NotSent, Outcome, Refused
 from smsgate.providers.base import (
     Ask,
@@ -101,13 +100,9 @@ _LONGEST_IN_ONE = _PRICES[-1]  # "超過 333 字仍可發送,系統將自動拆�
 _ONE_PART = _PRICES[0]
 _ABROAD = 3  # "國際簡訊(非+886 開頭)則需以三倍點數計價之"
 
-_TAIWAN_MOBILE = re.compile("09[0-9]{8}")
 _LONGEST_NAME = 50  # section 2.2, NAME
 _PAGE = 1000  # section 3.2: "每次最多回傳 1000 筆資料"
 _MOST_PAGES = 100
-
-# A time that is past when it arrives is not sent, or sent at once: section 1.2 says both.
-_ON_THE_WAY = timedelta(seconds=30)
 
 _ERROR = re.compile(r"(-[0-9]{1,4})(?:\s*,\s*(.*))?", re.DOTALL)
 _NUMBER = r"[0-9]{1,12}(?:\.[0-9]{1,2})?"
@@ -120,7 +115,6 @@ _SENT = re.compile(
 _ERASED = re.compile(rf"(?P<count>[0-9]{{1,9}}), ?(?P<points>{_NUMBER})")
 _SESSION = re.compile(r"[0-9A-Za-z-]{8,64}")
 
-_MOST_FIELDS = 50
 _TOLD = frozenset({"batchid", "rm", "rt", "status", "sm"})
 
 
@@ -130,6 +124,7 @@ class _SessionLost(Exception):
 
 class Every8d(Provider, Queries, Cancels, TellsCredit, ReadsReceipts, ReadsReplies):
     key = "every8d"
+    name = "EVERY8D"
     capabilities = Capabilities(
         transport="soap",
         recipients_per_call=100,  # the document states no limit
@@ -157,32 +152,15 @@ class Every8d(Provider, Queries, Cancels, TellsCredit, ReadsReceipts, ReadsRepli
         content = text.normalized(message.text or "")
         units = text.units(content)
         points = _points(units)
-        if _is_taiwan(message.to):
+        if is_taiwan(message.to):
             return Measure(points, Decimal(points), "Unicode", text.forbidden(content))
         # "因國際行動門號不支援長簡訊,本簡訊發送平台可自動判斷國際行動門號,將長簡訊進行拆則發送".
         singles = text.parts(units, _ONE_PART, _ONE_PART)
         return Measure(singles, Decimal(points * _ABROAD), "Unicode", text.forbidden(content))
 
     @classmethod
-    def refusal(cls, message: Message, now: datetime) -> Refusal | None:
-        if message.form is not Form.TEXT:
-            return _no(Code.UNSUPPORTED_FEATURE, f"EVERY8D sends no {message.form} messages: leave `form` out")
-        if message.sender is not None:
-            return _no(Code.UNSUPPORTED_FEATURE, "EVERY8D shows its own number as sender: leave `sender` out")
-        if _is_taiwan(message.to) and not _TAIWAN_MOBILE.fullmatch(taiwan_national(message.to)):
-            return _no(Code.INVALID_NUMBER, "`to` is no mobile number: in Taiwan EVERY8D takes only 09xxxxxxxx")
-        if not message.text:
-            return _no(Code.EMPTY_TEXT, "`text` is empty: EVERY8D sends no empty message")
-        measure = cls.measure(message)
-        if measure.offending:
-            found = " ".join(measure.offending[:10])
-            return _no(Code.UNSUPPORTED_CHARACTER, f"`text` holds characters no message may hold: remove {found}")
-        if message.too_long is TooLong.REJECT and measure.parts > 1:
-            problem = f"`text` takes {measure.parts} parts, and `too_long` is reject: shorten it to one"
-            return _no(Code.TOO_LONG, problem)
-        if message.send_at is not None and not _can_be_written(message.send_at, now):
-            return _no(Code.SCHEDULE_INVALID, "`send_at` is beyond the year 9999: choose an earlier time")
-        return None
+    def _refusal(cls, message: Message, now: datetime) -> Refusal | None:
+        return cls._on_land_in_taiwan(message)
 
     @classmethod
     def group(cls, message: Message) -> Hashable:
@@ -327,7 +305,7 @@ class Every8d(Provider, Queries, Cancels, TellsCredit, ReadsReceipts, ReadsRepli
         batch = told["batchid"]
         if not _BATCH.fullmatch(batch):
             raise ValueError("BatchID is none")
-        return [_report(told["status"], batch, _number(told["rm"]), told.get("rt") or None)]
+        return [_report(told["status"], batch, from_dialled(told["rm"].strip()), told.get("rt") or None)]
 
     @classmethod
     def read_replies(cls, callback: Callback) -> list[Reply]:
@@ -339,10 +317,6 @@ class Every8d(Provider, Queries, Cancels, TellsCredit, ReadsReceipts, ReadsRepli
 
 
 # Into the vendor's arguments
-
-
-def _is_taiwan(number: str) -> bool:
-    return number.startswith("+886")
 
 
 def _points(units: int) -> int:
@@ -388,26 +362,12 @@ def _user(message: Message) -> str:
 
 
 def _send_time(send_at: datetime | None, now: datetime) -> str:
-    """YYYYMMDDhhmmss of Taipei, never before the time that was asked for. Raises OverflowError after the year 9999."""
-    if send_at is None or send_at <= now:
-        return ""
-    earliest = max(send_at, now + _ON_THE_WAY)
-    second = earliest.replace(microsecond=0)
-    if second < earliest:
-        second += timedelta(seconds=1)
-    return second.astimezone(TAIPEI).strftime("%Y%m%d%H%M%S")
+    """YYYYMMDDhhmmss.
 
-
-def _can_be_written(send_at: datetime, now: datetime) -> bool:
-    try:
-        _send_time(send_at, now)
-    except OverflowError:
-        return False
-    return True
-
-
-def _no(code: Code, problem: str) -> Refusal:
-    return Refusal(Reason(code, provider_text=problem), problem)
+    A time that is past when it arrives is not sent, or sent at once: section 1.2 says both.
+    """
+    due_at = due(send_at, now, SECOND)
+    return due_at.strftime("%Y%m%d%H%M%S") if due_at else ""
 
 
 # Out of the vendor's answers
@@ -561,7 +521,7 @@ def _entry(sms: Element) -> _Entry:
     cost, mobile = _word(sms, "COST"), _word(sms, "MOBILE")
     return _Entry(
         mobile=mobile,
-        to=_number(mobile),
+        to=from_dialled(mobile),
         status=_word(sms, "STATUS"),
         cost=Decimal(cost) if re.fullmatch(_NUMBER, cost) else None,
         answered=tuple(
@@ -609,7 +569,7 @@ def _report(status: str, batch: str, to: str | None, at: str | None, points: Dec
 
 def _reply(mobile: str, content: str, at: str, batch: str) -> Reply:
     """By callback and by query the same reply has the same key: their times differ in nothing but separators."""
-    sender = _number(mobile) or mobile.strip()
+    sender = from_dialled(mobile.strip()) or mobile.strip()
     if not sender:
         raise ValueError("a reply from nobody")
     batch = batch.lower() if _BATCH.fullmatch(batch) else ""
@@ -624,24 +584,14 @@ def _reply(mobile: str, content: str, at: str, batch: str) -> Reply:
     )
 
 
-def _number(mobile: str) -> str | None:
-    """`+886…` in E.164; where nobody encoded the plus it has become a space, and so is gone by now."""
-    mobile = mobile.strip()
-    try:
-        return e164(mobile if mobile.startswith(("0", "+")) else f"+{mobile}")
-    except ValueError:
-        return None
-
-
 def _told(callback: Callback) -> dict[str, str]:
     """The parameters we know, by their names in lower case; empty where nothing was said at all."""
     told: dict[str, str] = {}
-    for written in (callback.query, callback.body.decode()):
-        for name, value in parse_qsl(written, keep_blank_values=True, max_num_fields=_MOST_FIELDS):
-            known = name.lower()
-            if known in _TOLD and told.setdefault(known, value) != value:
-                raise ValueError(f"{name} twice")
-    if not told and (callback.query or callback.body):
+    for name, value in callback.pairs():
+        known = name.lower()
+        if known in _TOLD and told.setdefault(known, value) != value:
+            raise ValueError(f"{name} twice")
+    if not told and not callback.is_probe:
         raise LookupError("STATUS")
     if told:
         told["status"] = told["status"].strip()

@@ -14,11 +14,10 @@ from bisect import bisect_left
 from collections.abc import Hashable, Mapping, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
-from urllib.parse import parse_qsl
 
 from smsgate import text
-from smsgate.clock import TAIPEI
-from smsgate.messages import Dispatch, Form, Lane, Message, Report, TooLong
+from smsgate.clock import MINUTE, TAIPEI, due
+from smsgate.messages import Dispatch, Lane, Message, Report
 from smsgate.outcomes import Accepted, MaybeSent, NotSent, Outcome, Refused
 from smsgate.providers.base import (
     Capabilities,
@@ -28,8 +27,10 @@ from smsgate.providers.base import (
     ReadsMail,
     ReadsReceipts,
     Refusal,
+    refuse,
     secret_text,
     submit,
+    takes,
 )
 from smsgate.reasons import Code, Reason, quoted
 from smsgate.status import Status
@@ -112,7 +113,6 @@ _ELEVEN = 11
 
 _ANSWERED_WITHIN = timedelta(minutes=15)
 _ON_THE_WAY = timedelta(minutes=2)  # A mail takes its time; a schedule that is past when it arrives is nowhere defined.
-_MINUTE = timedelta(minutes=1)
 _YEARS = 5  # 5: "短訊的排程日期只限於 5 年之內"
 
 _ENGLISH_CHARACTERS = frozenset(
@@ -139,11 +139,11 @@ _SMSDID = re.compile(r"[0-9]{1,20}")  # section 6.2 says 6 to 9 digits, section 
 _RECIPIENT = re.compile(r"[ +]?([1-9][0-9]{5,14})")
 _DOS = re.compile(r"([0-9]{4}-[0-9]{2}-[0-9]{2} [0-9]{2}:[0-9]{2})(?::[0-9]{2})?")
 _CHARGED = re.compile(r"[0-9]{1,9}(?:\.[0-9]{1,9})?")
-_MOST_FIELDS = 50
 
 
 class Meteorsis(Provider, ReadsMail, ReadsReceipts):
     key = "meteorsis"
+    name = "Meteorsis"
     mail_domain = "meteorsis.com"
     capabilities = Capabilities(
         transport="mail",
@@ -180,14 +180,11 @@ class Meteorsis(Provider, ReadsMail, ReadsReceipts):
         )
 
     @classmethod
-    def refusal(cls, message: Message, now: datetime) -> Refusal | None:
-        if message.form is not Form.TEXT:
-            return _no(Code.UNSUPPORTED_FEATURE, f"Meteorsis sends no {message.form} messages: leave `form` out")
-        if message.reply_days is not None:
-            return _no(Code.UNSUPPORTED_FEATURE, "Meteorsis brings no answers back: leave `replies` out")
+    def _refusal(cls, message: Message, now: datetime) -> Refusal | None:
         if not _NUMBER.fullmatch(message.to):
-            return _no(Code.INVALID_NUMBER, "`to` has fewer digits than any mobile number Meteorsis dials: check it")
-        return cls._sender_refusal(message) or cls._time_refusal(message, now) or cls._text_refusal(message)
+            problem = "`to` has fewer digits than any mobile number Meteorsis dials: check it"
+            return refuse(Code.INVALID_NUMBER, problem)
+        return cls._sender_refusal(message) or cls._time_refusal(message, now)
 
     @classmethod
     def _sender_refusal(cls, message: Message) -> Refusal | None:
@@ -195,46 +192,35 @@ class Meteorsis(Provider, ReadsMail, ReadsReceipts):
             return None
         if message.sender.startswith("#"):
             # Section 3.2: "不可發送「#」開頭顯示名稱"; Hong Kong keeps them for registered senders.
-            return _no(
+            return refuse(
                 Code.UNSUPPORTED_FEATURE, "`sender` begins with #, which Meteorsis does not send: choose another"
             )
         if not _SENDER.fullmatch(message.sender):
-            return _no(Code.UNSUPPORTED_FEATURE, "`sender` must be 1 to 11 letters and digits at Meteorsis: shorten it")
+            return refuse(
+                Code.UNSUPPORTED_FEATURE, "`sender` must be 1 to 11 letters and digits at Meteorsis: shorten it"
+            )
         if _is_economy(message.sender) and not _in_hong_kong(message.to):
             problem = f"`sender` {ECONOMY} is Meteorsis's economy line, for Hong Kong only: choose another"
-            return _no(Code.UNSUPPORTED_FEATURE, problem)
+            return refuse(Code.UNSUPPORTED_FEATURE, problem)
         return None
 
     @classmethod
     def _time_refusal(cls, message: Message, now: datetime) -> Refusal | None:
-        if message.send_at is None or message.send_at <= now:
-            return None
-        try:
-            within = _minute(message.send_at, now) <= _five_years_after(now)
-        except OverflowError:
-            within = False
-        if within:
-            return None
-        return _no(Code.SCHEDULE_INVALID, "`send_at` is more than five years away: Meteorsis takes an earlier time")
+        at = _due(message.send_at, now)
+        if at is not None and at > _five_years_after(now):
+            problem = "`send_at` is more than five years away: Meteorsis takes an earlier time"
+            return refuse(Code.SCHEDULE_INVALID, problem)
+        return None
 
     @classmethod
-    def _text_refusal(cls, message: Message) -> Refusal | None:
-        if not message.text:
-            return _no(Code.EMPTY_TEXT, "`text` is empty: Meteorsis sends no empty message")
-        measure = cls.measure(message)
-        if measure.offending:
-            found = " ".join(measure.offending[:10])
-            return _no(Code.UNSUPPORTED_CHARACTER, f"`text` holds {found}, which no short message may: remove it")
-        too_long = f"`text` takes {measure.parts} parts"
-        if measure.parts > 1 and message.too_long is TooLong.REJECT:
-            return _no(Code.TOO_LONG, f"{too_long}, and `too_long` is reject: shorten it to one")
-        content = text.normalized(message.text)
+    def _text_refusal(cls, message: Message, measure: Measure) -> Refusal | None:
+        content = text.normalized(message.text or "")
         most = len(_table(message.to, _is_english(content)))
         if measure.parts > most:
-            return _no(Code.TOO_LONG, f"{too_long}, and Meteorsis sends at most {most}: shorten it")
+            return refuse(Code.TOO_LONG, f"{takes(measure)}, and Meteorsis sends at most {most}: shorten it")
         if not _is_english(content) and text.units(content) > _LONGEST_UNICODE:
             limit = f"{_LONGEST_UNICODE} characters with Chinese"
-            return _no(Code.TOO_LONG, f"`text` is longer than the {limit} that a line of a mail holds: shorten it")
+            return refuse(Code.TOO_LONG, f"`text` is longer than the {limit} that a line of a mail holds: shorten it")
         return None
 
     # Sending
@@ -299,13 +285,9 @@ class Meteorsis(Provider, ReadsMail, ReadsReceipts):
     @classmethod
     def read_receipts(cls, callback: Callback) -> list[Report]:
         """Section 6.1: a GET of `smsdid`, `recipient`, `smsdstatus`, `smsderrorcode`, `dos`, `charged` and others."""
-        if not callback.query and not callback.body:
+        if callback.is_probe:
             return []
-        pairs = [
-            pair
-            for written in (callback.query, callback.body.decode())
-            for pair in parse_qsl(written, keep_blank_values=True, max_num_fields=_MOST_FIELDS)
-        ]
+        pairs = callback.pairs()
         told = dict(pairs)
         if len(told) != len(pairs):
             raise ValueError("a parameter stands there twice")
@@ -371,16 +353,13 @@ def _parts(length: int, table: tuple[int, ...]) -> int:
 
 def _scheduling(send_at: datetime | None, now: datetime) -> str:
     """Section 3.2: "格式是 yyyy-MM-dd hh:mm ... 如果想即時傳送短訊，請填上 now"; the sample of section 5 says 23:59."""
-    if send_at is None or send_at <= now:
-        return "now"
-    return _minute(send_at, now).strftime("%Y-%m-%d %H:%M")
+    at = _due(send_at, now)
+    return at.strftime("%Y-%m-%d %H:%M") if at else "now"
 
 
-def _minute(send_at: datetime, now: datetime) -> datetime:
-    """In Hong Kong, never before the time that was asked for. Raises OverflowError after the year 9999."""
-    earliest = max(send_at, now + _ON_THE_WAY).astimezone(HONG_KONG)
-    minute = earliest.replace(second=0, microsecond=0)
-    return minute if minute == earliest else minute + _MINUTE
+def _due(send_at: datetime | None, now: datetime) -> datetime | None:
+    """The full minute in Hong Kong, never before the time that was asked for; None means now."""
+    return due(send_at, now, MINUTE, _ON_THE_WAY)
 
 
 def _five_years_after(now: datetime) -> datetime:
@@ -528,7 +507,3 @@ def _server(account: Mapping[str, object]) -> SmtpServer | None:
     if (username is None) != (password is None):
         raise ValueError("smtp.username and smtp.password belong together")
     return SmtpServer(host, port, starttls, username, password)
-
-
-def _no(code: Code, problem: str) -> Refusal:
-    return Refusal(Reason(code), problem)

@@ -17,8 +17,8 @@ from urllib.parse import unquote_plus
 
 from smsgate import text
 from smsgate.clock import MINUTE, due, rounded_up
-from smsgate.messages import Dispatch, Form, Message, Reply, Report, TooLong
-from smsgate.numbers import calling_code, country, national_digits
+from smsgate.messages import Dispatch, Message, Reply, Report
+from smsgate.numbers import calling_code, is_taiwan, national_digits
 from smsgate.outcomes import Accepted, MaybeSent, Outcome, Refused
 from smsgate.providers.base import (
     CannotSay,
@@ -33,6 +33,7 @@ from smsgate.providers.base import (
     refuse,
     secret_text,
     submit,
+    takes,
 )
 from smsgate.reasons import Code, Reason, quoted
 from smsgate.status import Status
@@ -135,6 +136,7 @@ _NEXT_REPLY = re.compile(r",(?=[^,|]*\|[^,|]*\|[^,|]*\|)")
 
 class SmsGet(Provider, TellsCredit, ReadsReceipts, ReadsReplies):
     key = "smsget"
+    name = "SMS-Get"
     capabilities = Capabilities(
         transport="http",
         recipients_per_call=250,  # 008 收件人超過 250 人
@@ -144,6 +146,7 @@ class SmsGet(Provider, TellsCredit, ReadsReceipts, ReadsReplies):
         two_way=True,
         receipts="account",
     )
+    unfit = "emoji, which SMS-Get does not carry"
 
     def __init__(self, account: Mapping[str, object]) -> None:
         self._credentials: Pairs = (
@@ -169,38 +172,21 @@ class SmsGet(Provider, TellsCredit, ReadsReceipts, ReadsReplies):
         )
 
     @classmethod
-    def refusal(cls, message: Message, now: datetime) -> Refusal | None:
-        if message.form is not Form.TEXT:
-            return refuse(Code.UNSUPPORTED_FEATURE, f"SMS-Get sends no {message.form} messages: leave `form` out")
-        if message.sender is not None:
-            return refuse(Code.UNSUPPORTED_FEATURE, "SMS-Get shows its own number as sender: leave `sender` out")
-        where = country(message.to)
-        if where not in NUMBER_FORMS:
-            return refuse(Code.COUNTRY_NOT_ENABLED, "`to` is in a country SMS-Get does not reach: use another provider")
+    def _refusal(cls, message: Message, now: datetime) -> Refusal | None:
         if _written(message.to) is None:
             return refuse(Code.INVALID_NUMBER, "`to` has not the form SMS-Get documents for mobile numbers: correct it")
-        if message.reply_days is not None and where != "TW":
+        if message.reply_days is not None and not is_taiwan(message.to):
             # Section 三: "雙向簡訊僅台灣手機門號可送達".
             return refuse(
                 Code.UNSUPPORTED_FEATURE, "SMS-Get takes answers from Taiwan only: leave `replies` out for other `to`"
             )
-        if not message.text:
-            return refuse(Code.EMPTY_TEXT, "`text` is empty: SMS-Get sends no empty message")
-        return cls._text_refusal(message)
+        return None
 
     @classmethod
-    def _text_refusal(cls, message: Message) -> Refusal | None:
-        measure = cls.measure(message)
-        if measure.offending:
-            found = " ".join(measure.offending[:10])
-            return refuse(
-                Code.UNSUPPORTED_CHARACTER, f"`text` holds emoji, which SMS-Get does not carry: remove {found}"
-            )
-        too_long = f"`text` takes {measure.parts} parts"
-        if measure.parts > 1 and message.too_long is TooLong.REJECT:
-            return refuse(Code.TOO_LONG, f"{too_long}, and `too_long` is reject: shorten it to one")
+    def _text_refusal(cls, message: Message, measure: Measure) -> Refusal | None:
         if measure.parts > _MOST_PARTS:
-            return refuse(Code.TOO_LONG, f"{too_long}, and more than {_MOST_PARTS} are not sent by SMS-Get: shorten it")
+            problem = f"{takes(measure)}, and more than {_MOST_PARTS} are not sent by SMS-Get: shorten it"
+            return refuse(Code.TOO_LONG, problem)
         return None
 
     @classmethod

@@ -17,8 +17,8 @@ from typing import NoReturn, TypeVar
 
 from smsgate import text
 from smsgate.clock import SECOND, due
-from smsgate.messages import Dispatch, Form, Message, Reply, Report, TooLong
-from smsgate.numbers import calling_code, from_dialled, is_taiwan, is_taiwan_mobile, taiwan_national
+from smsgate.messages import Dispatch, Form, Message, Reply, Report
+from smsgate.numbers import calling_code, from_dialled, is_taiwan, taiwan_national
 from smsgate.outcomes import Accepted, MaybeSent, NotSent, Outcome, Refused
 from smsgate.providers.base import (
     UNREADABLE,
@@ -37,6 +37,7 @@ from smsgate.providers.base import (
     refuse,
     secret_text,
     submit,
+    takes,
 )
 from smsgate.reasons import ABOUT_US, Code, Reason, quoted
 from smsgate.status import Status
@@ -112,6 +113,7 @@ _WHOLE_POINTS = re.compile(r"[0-9]{1,12}")
 
 class SmsGo(Provider, Queries, Cancels, TellsCredit, ReadsReceipts, ReadsReplies):
     key = "smsgo"
+    name = "smsgo"
     capabilities = Capabilities(
         transport="http",
         recipients_per_call=50,  # section 1, dstaddr: "不可超過 50 筆"
@@ -122,6 +124,7 @@ class SmsGo(Provider, Queries, Cancels, TellsCredit, ReadsReceipts, ReadsReplies
         two_way=True,
         receipts="message",
     )
+    unfit = "what no popup of smsgo can show"
     asks_per_call = 50
 
     def __init__(self, account: Mapping[str, object]) -> None:
@@ -151,46 +154,38 @@ class SmsGo(Provider, Queries, Cancels, TellsCredit, ReadsReceipts, ReadsReplies
         return Measure(parts=parts, points=points, encoding=form + alphabet, offending=offending)
 
     @classmethod
-    def refusal(cls, message: Message, now: datetime) -> Refusal | None:
-        if message.sender is not None:
-            return refuse(Code.UNSUPPORTED_FEATURE, "smsgo shows its own number as sender: leave `sender` out")
-        if is_taiwan(message.to) and not is_taiwan_mobile(message.to):
-            return refuse(Code.INVALID_NUMBER, "`to` is no mobile number: in Taiwan smsgo takes only 09xxxxxxxx")
-        if message.form is not Form.TEXT and not is_taiwan(message.to):
+    def _refusal(cls, message: Message, now: datetime) -> Refusal | None:
+        return cls._on_land_in_taiwan(message) or (None if message.form is Form.TEXT else cls._form_refusal(message))
+
+    @classmethod
+    def _form_refusal(cls, message: Message) -> Refusal | None:
+        if not is_taiwan(message.to):
             return refuse(
                 Code.UNSUPPORTED_FEATURE, f"smsgo sends {message.form} messages to Taiwan only: leave `form` out"
             )
-        if message.form is not Form.TEXT and message.reply_days is not None:
+        if message.reply_days is not None:
             # Section 1, replyurl: "當 encoding 設為 BIG5/ASCII/UCS2 才可以使用這個 tag".
             return refuse(
                 Code.UNSUPPORTED_FEATURE, f"smsgo takes no replies to {message.form} messages: leave `replies` out"
             )
         if message.form is Form.PUSH and not message.url:
             return refuse(Code.INVALID_REQUEST, "`url` is missing: a push message leads somewhere")
-        if not message.text:
-            return refuse(Code.EMPTY_TEXT, "`text` is empty: smsgo sends no empty message")
-        return cls._text_refusal(message)
-
-    @classmethod
-    def _text_refusal(cls, message: Message) -> Refusal | None:
-        measure = cls.measure(message)
-        if measure.offending:
-            found = " ".join(measure.offending[:10])
-            return refuse(Code.UNSUPPORTED_CHARACTER, f"`text` holds what no popup of smsgo can show: remove {found}")
-        if measure.parts == 1:
-            return None
-        if message.form is Form.PUSH:
+        if message.form is Form.PUSH and _push_bytes(message) > _PUSH_BYTES:
             # Note 3 again: "如果超過 88Bytes 的話，系統會自動轉為長簡訊" - it would be no push message any more.
             return refuse(
                 Code.TOO_LONG,
                 f"`text` and `url` take {_push_bytes(message)} bytes together, and a push message holds {_PUSH_BYTES}:"
                 " shorten them",
             )
-        too_long = f"`text` takes {measure.parts} parts"
+        return None
+
+    @classmethod
+    def _text_refusal(cls, message: Message, measure: Measure) -> Refusal | None:
+        if measure.parts == 1:
+            return None
         # Whatever is longer than one message travels only as a long one (LBIG5, LASCII, LUCS2). Of all others note 1
         # says "目前都只支援單則簡訊，超過字數部份會自動截斷", and nobody's text is cut here.
-        if message.too_long is TooLong.REJECT:
-            return refuse(Code.TOO_LONG, f"{too_long}, and `too_long` is reject: shorten it to one")
+        too_long = takes(measure)
         if message.form is Form.POPUP:
             return refuse(Code.TOO_LONG, f"{too_long}, and a popup of smsgo holds one: shorten it to one")
         if message.reply_days is not None:

@@ -15,8 +15,8 @@ from urllib.parse import unquote
 
 from smsgate import text
 from smsgate.clock import MINUTE, due
-from smsgate.messages import Dispatch, Form, Message, Reply, Report, TooLong
-from smsgate.numbers import from_dialled, is_taiwan, is_taiwan_mobile, taiwan_national
+from smsgate.messages import Dispatch, Message, Reply, Report, TooLong
+from smsgate.numbers import from_dialled, is_taiwan, taiwan_national
 from smsgate.outcomes import Accepted, MaybeSent, NotSent, Outcome, Refused
 from smsgate.providers.base import (
     UNREADABLE,
@@ -35,6 +35,7 @@ from smsgate.providers.base import (
     refuse,
     secret_text,
     submit,
+    takes,
 )
 from smsgate.reasons import SUSPENDING, Code, Reason, quoted
 from smsgate.status import Status
@@ -123,6 +124,7 @@ _TWO_WAY_NUMBER = re.compile(r"[0-9]{5}")  # section 5, snumber: "雙向門號�
 
 class TwSms(Provider, Queries, Cancels, TellsCredit, PollsReplies, ReadsReceipts):
     key = "twsms"
+    name = "TwSMS"
     capabilities = Capabilities(
         transport="http",
         recipients_per_call=1,
@@ -136,6 +138,7 @@ class TwSms(Provider, Queries, Cancels, TellsCredit, PollsReplies, ReadsReceipts
         two_way=True,
         receipts="message",
     )
+    unfit = "emoji, which TwSMS refuses"
     asks_per_call = 1
 
     def __init__(self, account: Mapping[str, object]) -> None:
@@ -162,33 +165,17 @@ class TwSms(Provider, Queries, Cancels, TellsCredit, PollsReplies, ReadsReceipts
         )
 
     @classmethod
-    def refusal(cls, message: Message, now: datetime) -> Refusal | None:
-        if message.form is not Form.TEXT:
-            return refuse(Code.UNSUPPORTED_FEATURE, f"TwSMS sends no {message.form} messages: leave `form` out")
-        if message.sender is not None:
-            return refuse(Code.UNSUPPORTED_FEATURE, "TwSMS shows its own number as sender: leave `sender` out")
-        if is_taiwan(message.to) and not is_taiwan_mobile(message.to):
-            return refuse(Code.INVALID_NUMBER, "`to` is no mobile number: in Taiwan TwSMS takes only 09xxxxxxxx")
-        if not message.text:
-            return refuse(Code.EMPTY_TEXT, "`text` is empty: TwSMS sends no empty message")
-        return cls._text_refusal(message)
+    def _refusal(cls, message: Message, now: datetime) -> Refusal | None:
+        return cls._on_land_in_taiwan(message)
 
     @classmethod
-    def _text_refusal(cls, message: Message) -> Refusal | None:
-        measure = cls.measure(message)
-        if measure.offending:
-            found = " ".join(measure.offending[:10])
-            return refuse(Code.UNSUPPORTED_CHARACTER, f"`text` holds emoji, which TwSMS refuses: remove {found}")
-        if measure.parts == 1:
-            return None
-        too_long = f"`text` takes {measure.parts} parts"
-        if message.too_long is TooLong.REJECT:
-            return refuse(Code.TOO_LONG, f"{too_long}, and `too_long` is reject: shorten it to one")
-        if not is_taiwan(message.to):
+    def _text_refusal(cls, message: Message, measure: Measure) -> Refusal | None:
+        if measure.parts > 1 and not is_taiwan(message.to):
             # Section 2.5: "長簡訊不支援國際門號".
-            return refuse(Code.TOO_LONG, f"{too_long}, and TwSMS sends long messages to Taiwan only: shorten it to one")
+            problem = f"{takes(measure)}, and TwSMS sends long messages to Taiwan only: shorten it to one"
+            return refuse(Code.TOO_LONG, problem)
         if measure.parts > _MOST_PARTS:
-            return refuse(Code.TOO_LONG, f"{too_long}, and TwSMS sends at most {_MOST_PARTS}: shorten it")
+            return refuse(Code.TOO_LONG, f"{takes(measure)}, and TwSMS sends at most {_MOST_PARTS}: shorten it")
         return None
 
     # Sending
