@@ -22,6 +22,7 @@ from tests.faults.bad_inputs.vendors import REFERENCES
 FORM = {"content-type": "application/x-www-form-urlencoded"}
 NATIONAL = "0" + SENT_TO.removeprefix("+886")
 SAID = f"{CANARY} reply"
+HALF = "\ud83d"
 
 ComesTo = tuple[str, ...]
 Fields = Mapping[str, str]
@@ -358,6 +359,10 @@ def _shapes(sample: Sample) -> Iterator[Told]:
     yield sample.raw("B38", "as a form", "", query="", body=right.encode(), headers=FORM)
     yield sample.raw("B38", "in the query", "", query=right, body=None, headers={})
     yield sample.raw("B38", "without any header", right, headers=None)
+    yield sample.raw("B15", "under half a content type", right, headers={"content-type": f"{CANARY}{HALF}"})
+    if sample.method == "GET":
+        yield sample.raw("B15", "with half a pair as it stands", f"{right}&x={HALF}")
+        yield sample.raw("B38", "with a letter that nobody encoded", f"{right}&x=字")
     other_type = {"content-type": "text/plain; charset=big5"}
     yield sample.raw("B38", "under another content type", right, headers=other_type)
     yield sample.raw("B38", "that says nothing", "", ("nothing",))
