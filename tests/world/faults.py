@@ -15,6 +15,7 @@ us and `mail` for its answer by mail (`<provider>`).
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from random import Random
 from typing import Literal
@@ -97,12 +98,22 @@ class Twice(OurFault):
     after: float = 1.0
 
 
+@dataclass(frozen=True, slots=True)
+class Raises(OurFault):
+    """The library that makes the call breaks: an error that nobody expects, or one that ends the process."""
+
+    error: type[BaseException]
+
+
 Fault = OurFault | OnTheirSide
 
 
 @dataclass
 class Rule:
-    """Where a fault strikes: what is None fits every step; `subject` is how the subject begins."""
+    """Where a fault strikes: what is None fits every step; `subject` is how the subject begins.
+
+    `only` is asked about every step, in their order, before anything else: so it may remember what went before.
+    """
 
     fault: Fault
     service: str | None = None
@@ -117,11 +128,13 @@ class Rule:
     chance: float = 1.0
     since: float = 0.0
     until: float = float("inf")
+    only: Callable[[Step], bool] | None = None
     hits: list[Step] = field(default_factory=list)
 
     def fits(self, step: Step) -> bool:
         return (
-            (self.number is None or self.number == step.number)
+            (self.only is None or self.only(step))
+            and (self.number is None or self.number == step.number)
             and (self.service is None or self.service == step.service)
             and (self.operation is None or self.operation == step.operation)
             and (self.function is None or self.function == step.function)
@@ -156,12 +169,13 @@ class Faults:
         chance: float = 1.0,
         delay: float = 0.0,
         seconds: float = float("inf"),
+        only: Callable[[Step], bool] | None = None,
     ) -> Rule:
         """From now on (or so much later), for so many seconds. Gives the rule, whose `hits` say where it struck."""
         since = self.now + delay
         rule = Rule(
             fault, service, operation, function, moment or _moment_of(fault), subject, who, number, times, skip, chance,
-            since, since + seconds,
+            since, since + seconds, only,
         )  # fmt: skip
         self._rules.append(rule)
         return rule

@@ -107,6 +107,11 @@ class _Invocation:
             self._functions.failures.append(Failure(self._process.name, f"{type(error).__name__}: {error}"))
             self._functions.give_back(instance)
             self._end(_FAILED)
+        except BaseException as error:
+            # The runtime's process ends with it, and the environment is thrown away.
+            self._functions.failures.append(Failure(self._process.name, f"{type(error).__name__}: {error}"))
+            self._process.kill(f"ended by {type(error).__name__}")
+            self._end(_FAILED)
         else:
             self._functions.give_back(instance)
             self._end(Result(json.dumps(answer).encode(), failed=False) if answer is not None else _NOTHING)

@@ -10,7 +10,7 @@ import pytest
 from local.simulators import SIMULATORS
 from local.simulators.base import Hangs
 from smsgate.status import Status
-from tests.world.faults import Kill, Lost, Refuses, Slow, Throttled, Twice, Unavailable
+from tests.world.faults import Kill, Lost, Raises, Refuses, Slow, Step, Throttled, Twice, Unavailable
 from tests.world.world import World
 
 PROVIDERS = sorted(SIMULATORS)
@@ -153,6 +153,31 @@ class TestFaults:
 
             assert alive == []
             assert [(who, why) for _, who, why in world.deaths] == [("sender#1", "timed out")]
+
+    def test_what_ends_the_process_ends_an_invocation_and_its_environment(self) -> None:
+        with World(10, providers=["smsget"]) as world:
+            world.faults.inject(Raises(SystemExit), service="wire", operation="smsget.send")
+            world.publish(to=PHONE, text="hello")
+            world.run(60)
+
+            assert [(who, why) for _, who, why in world.deaths] == [("sender#1", "ended by SystemExit")]
+            assert [failure.text for failure in world.functions.failures] == ["SystemExit: "]
+            assert [letter.receives for letter in world.send_queue.letters.values()] == [1]
+
+    def test_a_rule_may_remember_what_went_before(self) -> None:
+        writes: list[Step] = []
+
+        def is_the_second_write(step: Step) -> bool:
+            if (step.operation, step.moment) == ("put_item", "before"):
+                writes.append(step)
+            return len(writes) == 2
+
+        with World(11, providers=["smsget"]) as world:
+            rule = world.faults.inject(Throttled(), operation="put_item", times=None, only=is_the_second_write)
+            world.publish(to=PHONE, text="hello")
+            world.run(60)
+
+            assert rule.hits == [writes[1]]
 
 
 class TestQueues:

@@ -49,7 +49,7 @@ from smsgate.messages import Message
 from smsgate.wiring import Wiring
 from tests.world.aws import Alert, PublishedEvent, Services
 from tests.world.dynamodb import TABLE, MemoryTable, Record
-from tests.world.faults import Fault, Faults, Moment, Slow, Step, Throttled, Twice, Unavailable
+from tests.world.faults import Fault, Faults, Moment, Raises, Slow, Step, Throttled, Twice, Unavailable
 from tests.world.functions import Functions
 from tests.world.kernel import Kernel, Killed, Lock, Pool, Process, Signal
 from tests.world.network import Network, Surroundings, VirtualTransport, sender_and_recipient
@@ -314,6 +314,8 @@ class World:
         )
         fault = self.faults.at(step)
         self.note(f"{step}  !! {fault}" if fault else str(step))
+        if isinstance(fault, Raises):
+            raise fault.error
         return fault
 
     def takes(self, least: float, most: float) -> None:
