@@ -256,6 +256,14 @@ class TestWaiting:
         assert again.reason == reason
         assert len(again.timeline) == len(parked.timeline)
 
+    def test_a_message_that_waits_says_for_whom(self) -> None:
+        parked = lifecycle.park(message(), Reason(Code.CREDIT_EXHAUSTED), NOON, NOON + MINUTE, provider="castello")
+        released = lifecycle.release(claimed(), 1, UNREACHABLE, NOON, NOON + MINUTE)
+
+        assert ("provider", "castello") in parked.timeline[-1].data
+        assert ("provider", "plainline") in released.timeline[-1].data
+        assert (parked.turn, released.turn) == (None, None)
+
     def test_valid_for_counts_from_acceptance_and_ends_what_waits(self) -> None:
         parked = lifecycle.park(message(valid_for=60), Reason(Code.CREDIT_EXHAUSTED), NOON, NOON + MINUTE)
 

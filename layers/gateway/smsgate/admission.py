@@ -46,11 +46,12 @@ class Go:
 
 @dataclass(frozen=True, slots=True)
 class Stay:
-    """Nothing can send it now: it waits, perhaps for its turn at a provider."""
+    """Nothing can send it now: it waits for a provider, perhaps for its turn there."""
 
     obstacle: Obstacle
     explained: Explained
-    turn: str | None = None
+    provider: str | None = None
+    in_turn: bool = False
     counted: Admission | None = None
 
 
@@ -191,7 +192,7 @@ class Slice:
             if chosen.refused is not None:
                 return No(chosen.refused, chosen.explained)
             if chosen.waits is not None:
-                return Stay(chosen.waits, chosen.explained)
+                return Stay(chosen.waits, chosen.explained, chosen.waits_for)
             first = chosen.candidates[0]
             if not self.purse.pays(first.provider, first.points):
                 beyond[first.provider] = Obstacle(_BEYOND, parts.clock() + _LOOK_AGAIN)
@@ -251,7 +252,7 @@ class Slice:
             for place, turn in zip(places, turns, strict=True):
                 verdict = given[place]
                 if turn > now and isinstance(verdict, Go):
-                    given[place] = Stay(Obstacle(_IN_TURN, turn), verdict.explained, provider, verdict.counted)
+                    given[place] = Stay(Obstacle(_IN_TURN, turn), verdict.explained, provider, True, verdict.counted)
         return given
 
     # After a call

@@ -106,7 +106,7 @@ class Claims:
                 return False
             result = self._ledger.save(self._next(message, verdict, slice_, now))
             if isinstance(result, Saved):
-                if isinstance(verdict, Stay) and verdict.turn:
+                if isinstance(verdict, Stay) and verdict.in_turn:
                     return _InTurn(result.message)
                 if not isinstance(verdict, Go):
                     return True
@@ -121,8 +121,10 @@ class Claims:
         counted = replace(message, admitted=message.admitted or verdict.counted is not None)
         if isinstance(verdict, Stay):
             waits = verdict.obstacle
-            parked = lifecycle.park(counted, waits.reason, now, waits.until, verdict.explained, verdict.turn)
-            return planned(parked, now) if verdict.turn else parked
+            parked = lifecycle.park(
+                counted, waits.reason, now, waits.until, verdict.explained, verdict.provider, in_turn=verdict.in_turn
+            )
+            return planned(parked, now) if verdict.in_turn else parked
         first = verdict.candidates[0]
         alone = self._offers[first.provider].capabilities.recipients_per_call == 1
         together = None if alone else slice_.name

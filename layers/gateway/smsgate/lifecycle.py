@@ -126,18 +126,25 @@ def release(message: Message, attempt: int, outcome: Refused | NotSent, now: dat
     """The dispatch did not go out and nobody else can send it now: wait in the ledger."""
     if not _awaits_outcome(message, attempt):
         return _note_outcome(message, attempt, outcome)
-    return _wait(_note_outcome(message, attempt, outcome), outcome.reason, now, until)
+    return _wait(_note_outcome(message, attempt, outcome), outcome.reason, now, until, message.provider)
 
 
 def park(
-    message: Message, reason: Reason, now: datetime, until: datetime, explained: Data = (), turn: str | None = None
+    message: Message,
+    reason: Reason,
+    now: datetime,
+    until: datetime,
+    explained: Data = (),
+    provider: str | None = None,
+    *,
+    in_turn: bool = False,
 ) -> Message:
-    """Nothing can send it now: wait in the ledger, to be woken at `until`, which may be its turn at a provider."""
+    """Nothing can send it now: wait in the ledger for a provider, to be woken at `until`, perhaps its turn there."""
     if message.status is not Status.ACCEPTED:
         return message
     accepted = accept(message, now)
     told = accepted if _waits_for(accepted, reason) else _explain(accepted, explained, now, reason)
-    return replace(_wait(told, reason, now, until), turn=turn)
+    return replace(_wait(told, reason, now, until, provider), turn=provider if in_turn else None)
 
 
 def lapse(message: Message, now: datetime) -> Message:
@@ -190,7 +197,7 @@ def resolve_by_resend(message: Message, now: datetime, again: datetime) -> Messa
     if message.status is not Status.DOUBTFUL:
         return message
     noted = _note(message, now, "resolved", "to be sent again, by the operator")
-    return replace(_wait(noted, message.reason or Reason(Code.UNKNOWN), now, now), due_at=again)
+    return replace(_wait(noted, message.reason or Reason(Code.UNKNOWN), now, now, message.provider), due_at=again)
 
 
 def report(message: Message, told: Report, now: datetime, watch: Watch) -> Message:
@@ -308,13 +315,14 @@ def _text_after_submission(message: Message) -> str | None:
 def _doubt(message: Message, reason: Reason, now: datetime) -> Message:
     doubts = sum(attempt.outcome == "maybe_sent" for attempt in message.attempts)
     if message.on_doubt is OnDoubt.RESEND and doubts <= RESENDS and not is_expired(message, now):
-        return _wait(message, reason, now, now)
+        return _wait(message, reason, now, now, message.provider)
     return _finish(_move(message, Status.DOUBTFUL, now, reason), keep_text=True)
 
 
-def _wait(message: Message, reason: Reason, now: datetime, until: datetime) -> Message:
+def _wait(message: Message, reason: Reason, now: datetime, until: datetime, provider: str | None) -> Message:
     moved = message if message.status is Status.ACCEPTED else _move(message, Status.ACCEPTED, now, reason)
-    waits = Moment(now, Kind.WAIT, reason=reason, data=(("until", until.isoformat()),))
+    waited_for = (("provider", provider),) if provider else ()
+    waits = Moment(now, Kind.WAIT, reason=reason, data=(*waited_for, ("until", until.isoformat())))
     return replace(
         moved,
         timeline=moved.timeline if _waits_for(moved, reason) else (*moved.timeline, waits),

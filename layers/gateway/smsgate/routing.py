@@ -49,12 +49,14 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """`candidates` in the order to try. Without any: `waits` says until when and why, `refused` that it is for good."""
+    """`candidates` in the order to try. Without any: `waits` says until when and why, and `waits_for` whom; `refused`
+    that it is for good."""
 
     candidates: tuple[Candidate, ...]
     passed_over: tuple[tuple[str, str], ...]  # provider, why
     refused: Reason | None = None
     waits: Obstacle | None = None
+    waits_for: str | None = None
     monitored: tuple[str, ...] = ()  # limits that would have changed it, were they enforced
     explained: tuple[tuple[str, str], ...] = ()  # all of the decision, for the timeline
 
@@ -73,7 +75,7 @@ class _Why:
     def __init__(self) -> None:
         self.passed_over: list[tuple[str, str]] = []
         self.refusals: list[Reason] = []
-        self.waits: list[Obstacle] = []
+        self.waits: list[tuple[str, Obstacle]] = []
 
     def refused(self, provider: str, why: str, reason: Reason | None = None) -> None:
         self.passed_over.append((provider, why))
@@ -82,7 +84,7 @@ class _Why:
 
     def closed(self, provider: str, obstacle: Obstacle) -> None:
         self.passed_over.append((provider, f"suspended: {obstacle.reason.code}"))
-        self.waits.append(obstacle)
+        self.waits.append((provider, obstacle))
 
 
 def route(
@@ -121,9 +123,10 @@ def route(
         *why.passed_over,
         *_left_out(rule, rules),
     )
-    waits = min(why.waits, key=lambda obstacle: obstacle.until) if why.waits and not candidates else None
+    closed = sorted(why.waits, key=lambda wait: wait[1].until) if not candidates else []
+    waits_for, waits = closed[0] if closed else (None, None)
     refused = None if candidates or waits else _common(why.refusals)
-    return Route(candidates, tuple(why.passed_over), refused, waits, monitored, explained)
+    return Route(candidates, tuple(why.passed_over), refused, waits, waits_for, monitored, explained)
 
 
 def _rule(
