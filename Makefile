@@ -19,7 +19,7 @@ export UV_NO_PROGRESS := 1
 # On machines whose traffic is inspected the platform's own certificates are the ones that count.
 export UV_SYSTEM_CERTS := true
 
-.PHONY: help setup test faults run build artefact lint format lock clean distclean
+.PHONY: help setup test nightly faults run build artefact lint format lock clean distclean
 
 help: ## This list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1	/' | expand -t 12
@@ -28,6 +28,10 @@ setup: $(VENV)/.ready $(SAM_VENV)/.ready ## Install everything, by hash, into .v
 
 test: setup lint artefact ## Everything that must hold before a change lands
 	$(BIN)/pytest --numprocesses auto --maxprocesses 4 --dist loadfile
+
+nightly: $(VENV)/.ready ## What takes too long for every change: each property ten thousand times, a thousand simulations
+	HYPOTHESIS_PROFILE=nightly $(BIN)/pytest -m hypothesis --numprocesses auto --maxprocesses 4
+	SIMULATION_SEEDS=1000 $(BIN)/pytest tests/faults/test_simulation.py
 
 faults: $(VENV)/.ready ## Every fault of the list, injected and counted
 	$(BIN)/python -m tests.faults.table
