@@ -124,6 +124,7 @@ ALLOWED = {
         dynamodb:UpdateItem         table
         dynamodb:Query              table
         dynamodb:Query              index recipient
+        dynamodb:Query              index due
         sqs:SendMessage             send queue
         sqs:SendMessage             bulk queue
         secretsmanager:GetSecretValue provider's secret
@@ -256,7 +257,6 @@ DENIED = {
         logs:PutLogEvents           api logs
     """,
     "ApiFunction": """
-        dynamodb:Query              index due
         dynamodb:Scan               table
         dynamodb:DeleteItem         table
         dynamodb:GetRecords         stream
