@@ -1,4 +1,4 @@
-"""What the functions really do in a busy hour, their roles allow: every call seen is asked of the template's policies."""
+"""What the functions really do in a busy hour is allowed by their roles: every call is asked of the policies."""
 
 from __future__ import annotations
 
@@ -39,6 +39,7 @@ def resource_of(step: Step) -> str:
     return RESOURCES[resources[step.service]]
 
 
+SERVICES = {"dynamodb", "sqs", "secretsmanager", "ssm", "events", "sns", "s3"}
 ACTIONS = {
     ("sqs", "send_message_batch"): "sqs:SendMessage",
     ("dynamodb", "batch_get_item"): "dynamodb:BatchGetItem",
