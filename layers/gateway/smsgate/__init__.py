@@ -26,4 +26,5 @@ Where to look:
   strict_json.py, strict_xml.py  what others wrote, read without guessing
   settings.py   the only reader of the environment;  secrets.py  credentials;  aws.py  clients
   telemetry.py  log lines and metrics, with nobody's number or text in them
+  signals.py    what a change of a message counts for, once it is on the bus
 """

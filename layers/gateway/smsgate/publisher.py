@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from smsgate import telemetry
+from smsgate import signals, telemetry
 from smsgate.attributes import from_wire
 from smsgate.items import Plain
 from smsgate.reasons import Code, Reason
@@ -61,6 +61,16 @@ class _Pending:
         return len(self.body.encode())
 
 
+@dataclass(frozen=True, slots=True)
+class _Change:
+    """What a record of the stream comes to."""
+
+    sequence_number: str
+    new: Plain = field(repr=False)
+    old: Plain = field(repr=False)
+    pending: tuple[_Pending, ...]
+
+
 class Publisher:
     def __init__(self, bus: str, topic: str, events: EventBridgeClient, sns: SNSClient) -> None:
         self._bus = bus
@@ -71,7 +81,15 @@ class Publisher:
 
     def handle(self, records: Sequence[Mapping[str, Any]]) -> str | None:
         """Publish a batch in order; gives the sequence number of the first record that could not be, if any."""
-        pending = [each for record in records for each in self._pending(record)]
+        changes = [change for record in records if (change := self._read(record)) is not None]
+        stopped = self._publish([each for change in changes for each in change.pending])
+        for change in changes:
+            if change.sequence_number == stopped:
+                break  # It comes again with the next try, whatever of it is on the bus already.
+            signals.tell(change.new, change.old)
+        return stopped
+
+    def _publish(self, pending: Sequence[_Pending]) -> str | None:
         while pending:
             count = _fitting(pending)
             failed = self._put(pending[:count])
@@ -84,12 +102,16 @@ class Publisher:
             pending = pending[count:]
         return None
 
-    def _pending(self, record: Mapping[str, Any]) -> list[_Pending]:
+    def _read(self, record: Mapping[str, Any]) -> _Change | None:
         """What a record comes to. One that cannot be understood will not be on the next try either: it is counted,
         alarmed and passed over, for it would hold back every change behind it until the stream forgets them all."""
         try:
-            number = str(record["dynamodb"]["SequenceNumber"])
-            pending = [_Pending(number, event, event.body()) for event in _events_of(record)]
+            images = record["dynamodb"]
+            if "NewImage" not in images:
+                return None  # Deleted at the end of its retention: nothing changed for anybody.
+            number = str(images["SequenceNumber"])
+            new, old = from_wire(images["NewImage"]), from_wire(images.get("OldImage", {}))
+            pending = tuple(_Pending(number, event, event.body()) for event in _events_of(new, old))
             if any(each.size > _PER_CALL_BYTES for each in pending):
                 raise ValueError("an event is larger than the bus takes")
         except Exception as error:
@@ -98,8 +120,8 @@ class Publisher:
                 extra={"event_id": record.get("eventID"), "error": type(error).__name__},
             )
             telemetry.count("StreamRecordPassedOver")
-            return []
-        return pending
+            return None
+        return _Change(number, new, old, pending)
 
     def _put(self, pending: Sequence[_Pending]) -> _Pending | None:
         """The first event that did not get onto the bus. PutEvents may take some and refuse others."""
@@ -136,12 +158,7 @@ class Publisher:
         return True
 
 
-def _events_of(record: Mapping[str, Any]) -> Iterator[Event]:
-    images = record["dynamodb"]
-    if "NewImage" not in images:
-        return  # Deleted at the end of its retention: nothing changed for anybody.
-    new = from_wire(images["NewImage"])
-    old = from_wire(images.get("OldImage", {}))
+def _events_of(new: Plain, old: Plain) -> Iterator[Event]:
     kind = str(new["sk"])
     if kind.startswith("m#"):
         yield from _message_events(new, old)
