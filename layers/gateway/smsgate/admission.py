@@ -175,7 +175,12 @@ class Slice:
             return self._decide(message)
         except Exception as error:
             self._parts.log.error(
-                "not decided", extra={"message_id": message.message_id, "error": type(error).__name__}
+                "not decided",
+                extra={
+                    "message_id": message.message_id,
+                    "request_id": message.request_id,
+                    "error": type(error).__name__,
+                },
             )
             telemetry.count("NotDecided")
             return None

@@ -80,7 +80,14 @@ class Claims:
             return self._claim(message, verdict, slice_)
         except Exception as error:
             # Nothing was sent; the record comes back and finds the ledger as it is.
-            self._log.error("claim failed", extra={"message_id": message.message_id, "error": type(error).__name__})
+            self._log.error(
+                "claim failed",
+                extra={
+                    "message_id": message.message_id,
+                    "request_id": message.request_id,
+                    "error": type(error).__name__,
+                },
+            )
             telemetry.count("ClaimFailed")
             return False
 

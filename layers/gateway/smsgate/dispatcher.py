@@ -160,13 +160,14 @@ class Dispatcher:
                         "outcome not recorded",
                         extra={
                             "message_id": each.message.message_id,
+                            "request_id": each.message.request_id,
                             "provider": key,
                             "outcome": type(outcome).__name__,
                             "provider_ref": outcome.provider_ref if isinstance(outcome, Accepted) else None,
                             "error": type(error).__name__,
                         },
                     )
-                    telemetry.count("OutcomeNotRecorded", provider=key)
+                    telemetry.count("OutcomeNotRecorded")  # The alarm can name no provider; the line does.
                     unfinished.add(each.message.message_id)
                     continue
                 if failed_over is not None:

@@ -71,8 +71,11 @@ class Intake:
 
     def not_understood(self, provider_key: str, key: str, error: Exception) -> None:
         """Calling again with the same bytes would not mend it: they are kept, and can be read later."""
-        telemetry.count("CallbackUnreadable", provider=provider_key)
-        self._log.error("callback not understood", extra={"callback": key, "error": type(error).__name__})
+        telemetry.count("CallbackUnreadable")  # The alarm can name no provider; the line does.
+        self._log.error(
+            "callback not understood",
+            extra={"provider": provider_key, "callback": key, "error": type(error).__name__},
+        )
         self._ledger.mark_callback(key, f"unreadable: {type(error).__name__}", self._clock())
 
     def unmatched(self, provider_key: str, key: str, count: int, of: int) -> None:

@@ -83,7 +83,16 @@ class Reconciler:
                 self._ask_all(pool, taken, time_left)
                 overdue.tell(taken, pool.map)
         telemetry.gauge("DoubtfulOpen", self._ledger.doubtful())
+        self._gauge_suspended()
         telemetry.count("ReconcilerRan")
+
+    def _gauge_suspended(self) -> None:
+        """For each provider, and over all of them for the alarm, which can name none."""
+        known = {key: self._suspensions.read(key) for key in self._offers}
+        suspended = {key: each is not None and each.active for key, each in known.items()}
+        for key, is_suspended in suspended.items():
+            telemetry.gauge("ProviderSuspended", is_suspended, provider=key)
+        telemetry.gauge("ProvidersSuspended", sum(suspended.values()))
 
     # Due work
 
