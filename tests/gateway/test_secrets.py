@@ -198,6 +198,18 @@ class TestMalformed:
         assert secrets.callbacks().public_url == ""
 
 
+def test_a_value_is_concealed_however_deep_it_lies(monkeypatch: pytest.MonkeyPatch) -> None:
+    concealed: list[str] = []
+    monkeypatch.setattr(secrets_module, "conceal", concealed.append)
+    deep: object = "p4ssword"
+    for _ in range(5_000):
+        deep = [{"a": deep}]
+
+    secrets_module._conceal_all(deep)
+
+    assert concealed == ["p4ssword"]
+
+
 def test_every_value_is_concealed_but_those_that_are_no_secret(
     secrets: Secrets, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:

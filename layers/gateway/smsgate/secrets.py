@@ -119,11 +119,12 @@ class Secrets:
 
 
 def _conceal_all(value: object) -> None:
-    if isinstance(value, str):
-        conceal(value)
-    elif isinstance(value, dict):
-        for inner in value.values():
-            _conceal_all(inner)
-    elif isinstance(value, list):
-        for inner in value:
-            _conceal_all(inner)
+    waiting = [value]  # not by recursion: Python reads JSON deeper than it lets functions call themselves
+    while waiting:
+        each = waiting.pop()
+        if isinstance(each, str):
+            conceal(each)
+        elif isinstance(each, dict):
+            waiting += each.values()
+        elif isinstance(each, list):
+            waiting += each

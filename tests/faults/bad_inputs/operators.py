@@ -39,10 +39,13 @@ def _secrets() -> Iterator[Kept]:
             ("B02", "is a list", "[]"),
             ("B02", "is a string", '"planted"'),
             ("B10", "is deep", '{"a":' * 10_000),
+            ("B10", "is deep and whole", '{"a":' * 100_000 + "1" + "}" * 100_000),
             ("B13", "is a number of 5,000 digits", "9" * 5000),
             ("B15", "holds half a pair", json.dumps(right(key, password="planted\ud83d"))),
         ):
             yield kept(of, key, name, written, NO_OBJECT)
+        deep = '{"a":' * 5_000 + "1" + "}" * 5_000  # more than Python 3.11 reads, less than 3.13 does
+        yield kept("B10", key, "is deep and whole, for some", deep, f"{NO_OBJECT}|username")
         for field in ("username", "password"):
             without = {name: value for name, value in right(key).items() if name != field}
             yield kept("B03", key, f"has no {field}", without, field)
