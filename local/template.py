@@ -242,6 +242,7 @@ class Template:
 
 
 _NAME_PROPERTIES = {
+    "AWS::CloudWatch::Dashboard": "DashboardName",
     "AWS::DynamoDB::Table": "TableName",
     "AWS::Events::EventBus": "Name",
     "AWS::Logs::LogGroup": "LogGroupName",
@@ -252,6 +253,7 @@ _NAME_PROPERTIES = {
 }
 
 _ARNS = {
+    "AWS::CloudWatch::Alarm": ("cloudwatch", "alarm:{}"),
     "AWS::DynamoDB::Table": ("dynamodb", "table/{}"),
     "AWS::Events::EventBus": ("events", "event-bus/{}"),
     "AWS::Logs::LogGroup": ("logs", "log-group:{}:*"),

@@ -38,14 +38,22 @@ class Failure:
 
 
 class Functions:
-    """`died` is told of every process that ended before it was done."""
+    """`died` is told of every process that ended before it was done, `ended` of every one: its function, when it began,
+    and whether it failed."""
 
-    def __init__(self, kernel: Kernel, functions: Mapping[str, Function], died: Callable[[Process], None]) -> None:
+    def __init__(
+        self,
+        kernel: Kernel,
+        functions: Mapping[str, Function],
+        died: Callable[[Process], None],
+        ended: Callable[[str, float, bool], None],
+    ) -> None:
         self.failures: list[Failure] = []
         self.running = 0
         self._kernel = kernel
         self._functions = functions
         self._died = died
+        self._ended = ended
         self._version = 1
         self._free: dict[str, list[Instance]] = defaultdict(list)
         self._numbers: dict[str, itertools.count[int]] = defaultdict(lambda: itertools.count(1))
@@ -89,6 +97,7 @@ class _Invocation:
         self._functions = functions
         self._function = function
         self._process = process
+        self._began = functions._kernel.elapsed
         self._ends = ends
         self._on_end = on_end
         self._over = False
@@ -128,6 +137,7 @@ class _Invocation:
         self._functions.running -= 1
         if self._process.dead:
             self._functions._died(self._process)
+        self._functions._ended(self._function, self._began, result.failed)
         self._on_end(result)
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import heapq
 import itertools
 from _thread import allocate_lock, get_ident, start_new_thread
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, MutableMapping, Sequence
 from concurrent.futures import Executor, Future
 from contextlib import suppress
 from datetime import datetime, timedelta
@@ -310,6 +310,36 @@ class Kernel:
         failure, self._failure = self._failure, None
         if failure is not None:
             raise failure
+
+
+class PerProcess(MutableMapping[Any, Any]):
+    """In the place of what a module keeps for one invocation: here many run in one interpreter, each with its own."""
+
+    def __init__(self, kernel: Kernel) -> None:
+        self._kernel = kernel
+        self._kept: dict[Process, dict[Any, Any]] = {}
+
+    def __getitem__(self, key: Any) -> Any:
+        return self._own[key]
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        self._kept.setdefault(self._kernel.current.process, {})[key] = value
+
+    def __delitem__(self, key: Any) -> None:
+        del self._own[key]
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self._own)
+
+    def __len__(self) -> int:
+        return len(self._own)
+
+    def clear(self) -> None:
+        self._kept.pop(self._kernel.current.process, None)
+
+    @property
+    def _own(self) -> dict[Any, Any]:
+        return self._kept.get(self._kernel.current.process, {})
 
 
 class Lock:

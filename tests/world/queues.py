@@ -13,6 +13,7 @@ from local.stack import QueueSource
 from tests.world.kernel import Kernel
 
 _LARGEST = 1024 * 1024
+_POISON = 3
 _POLLED_WITHIN = (0.01, 0.2)  # seconds; the event source asks all the time
 
 
@@ -51,6 +52,16 @@ class Queue:
 
     def __len__(self) -> int:
         return len(self.letters)
+
+    @property
+    def visible(self) -> int:
+        return sum(letter.visible_at <= self._kernel.elapsed for letter in self.letters.values())
+
+    @property
+    def oldest_age(self) -> float:
+        """Seconds. AWS: what was received more than three times does not count."""
+        sent = [letter.sent_at_ms for letter in self.letters.values() if letter.receives <= _POISON]
+        return (self._clock_ms() - min(sent)) / 1000 if sent else 0.0
 
     def send(self, body: str, attributes: Mapping[str, Any] | None = None) -> str:
         if len(body.encode()) > _LARGEST:
@@ -122,6 +133,7 @@ class EventSource:
         self, kernel: Kernel, random: Random, queue: Queue, source: QueueSource, invoke: Invoke, region: str
     ) -> None:
         self.running = 0
+        self.paused = False  # somebody switched it off
         self._kernel = kernel
         self._random = random
         self._queue = queue
@@ -148,6 +160,8 @@ class EventSource:
         self._kernel.after(when - self._kernel.elapsed, look)
 
     def _poll(self) -> None:
+        if self.paused:
+            return
         while self._source.concurrency is None or self.running < self._source.concurrency:
             letters = self._queue.receive(self._random.randint(1, self._source.batch_size))
             if not letters:

@@ -26,7 +26,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING, Any, NoReturn, Self, cast
@@ -46,12 +46,14 @@ from local.template import Place, Template
 from smsgate import aws, telemetry
 from smsgate.ledger import Ledger
 from smsgate.messages import Message
+from smsgate.settings import Settings
 from smsgate.wiring import Wiring
 from tests.world.aws import Alert, PublishedEvent, Services
+from tests.world.cloudwatch import CloudWatch
 from tests.world.dynamodb import TABLE, MemoryTable, Record
 from tests.world.faults import Fault, Faults, Moment, Raises, Slow, Step, Throttled, Twice, Unavailable
 from tests.world.functions import Functions
-from tests.world.kernel import Kernel, Killed, Lock, Pool, Process, Signal
+from tests.world.kernel import Kernel, Killed, Lock, PerProcess, Pool, Process, Signal
 from tests.world.network import Network, Surroundings, VirtualTransport, sender_and_recipient
 from tests.world.queues import EventSource, Queue
 from tests.world.streams import StreamReader
@@ -67,6 +69,7 @@ START = datetime(2026, 3, 2, 1, 30, tzinfo=UTC)
 _API_SECONDS = 30.0  # API Gateway waits no longer
 _ASYNCHRONOUS_TRIES = (0.0, 60.0, 120.0)  # AWS, "Asynchronous invocation": twice more, a minute and two later
 _MAIL_TAKES = (0.2, 4.0)
+_KEPT_FOR_AN_INVOCATION = ("_counts", "_gauges", "_durations", "_invocation")  # of telemetry
 _REPORTED_AFTER = 3.0  # seconds from acceptance to delivery, unless a simulator is told otherwise
 
 
@@ -111,6 +114,8 @@ class World:
         self.clock_offset = timedelta(0)  # of the gateway's clock
         self.trace: list[Line] = []
         self.logs: list[str] = []
+        self.cloudwatch = CloudWatch()
+        self.stopped: set[str] = set()  # functions whose schedule does not start them
         self.published: list[Published] = []
         self.poison: list[str] = []
         self.deaths: list[tuple[float, str, str]] = []  # when, which process, why
@@ -128,13 +133,14 @@ class World:
         )
         self.ledger = Ledger(cast("DynamoDBClient", self.table), TABLE, timedelta(days=90))
         self.services = Services(self, lambda: self.kernel.elapsed, self.table)
-        self.functions = Functions(self.kernel, self.stack.functions, self._died)
+        self.functions = Functions(self.kernel, self.stack.functions, self._died, self._ended)
         self.network = Network(self.kernel, self, lambda: self._latency.uniform(*_MAIL_TAKES))
         self.services.mail_sent = self.network.carry_mail
         self.network.answer_gateway = self._route
         self._make_queues()
         self._make_stream()
         self._make_providers()
+        self._measure_queues()
         if schedules:
             for schedule in self.stack.schedules:
                 self._repeat(schedule.function, schedule.every)
@@ -148,7 +154,9 @@ class World:
         enter(patch.dict(os.environ, self._environment()))
         for target, name, replacement in (
             (aws, "_client", self.services.client),
-            (telemetry, "_write", self.logs.append),
+            (telemetry, "_write", self._print),
+            *((telemetry, kept, PerProcess(self.kernel)) for kept in _KEPT_FOR_AN_INVOCATION),
+            (Settings, "service", property(lambda _: self._service())),
             (Wiring, "clock", staticmethod(self.clock)),
             (Wiring, "pool", staticmethod(lambda most: Pool(self.kernel, most))),
             (Wiring, "pause", staticmethod(self.sleep)),
@@ -353,6 +361,33 @@ class World:
             variables |= function.environment
         return variables | {"SERVICE_NAME": "world", "LOG_LEVEL": "DEBUG", "MESSAGES_TABLE": TABLE}
 
+    def _service(self) -> str:
+        """What the environment of whoever runs says: here all functions share one."""
+        running = self.kernel.current.process.name.partition("#")[0]
+        named = (
+            each.environment["SERVICE_NAME"] for each in self.stack.functions.values() if each.folder.name == running
+        )
+        return next(named, "world")
+
+    def _print(self, line: str) -> None:
+        if not self.kernel.current.process.dead:
+            self.logs.append(line)
+            self.cloudwatch.read(self.kernel.elapsed, line)
+
+    def _ended(self, function: str, began: float, failed: bool) -> None:
+        name = self.template.name_of(function)
+        self.cloudwatch.put(began, "AWS/Lambda", "Invocations", 1, FunctionName=name)
+        self.cloudwatch.put(began, "AWS/Lambda", "Errors", failed, FunctionName=name)
+
+    def _measure_queues(self) -> None:
+        """Once a minute, as SQS does for queues that are used."""
+        for queue in self.services.queues.values():
+            now = self.kernel.elapsed
+            put = partial(self.cloudwatch.put, now, "AWS/SQS", QueueName=queue.name)
+            put("ApproximateNumberOfMessagesVisible", queue.visible)
+            put("ApproximateAgeOfOldestMessage", queue.oldest_age)
+        self.kernel.after(60, self._measure_queues)
+
     def _make_queues(self) -> None:
         described = self.template.resources("AWS::SQS::Queue")
         for logical_id, properties in described.items():
@@ -373,7 +408,7 @@ class World:
                     self.queue(other) for other in described if self.template.arn_of(other) == target
                 )
         self.send_queue, self.bulk_queue = self.queue("SendQueue"), self.queue("BulkQueue")
-        self.dead_letters = self.queue("SendDeadLetterQueue")
+        self.dead_letters, self.backstage = self.queue("SendDeadLetterQueue"), self.queue("BackstageDeadLetterQueue")
         self.sources = [
             EventSource(
                 self.kernel,
@@ -394,6 +429,7 @@ class World:
 
         def give_up(records: Sequence[Record], tries: int) -> None:
             self.undelivered_changes.extend(records)
+            self.backstage.send(json.dumps({"batch": len(records)}))
             self.note(f"stream gives up {len(records)} records after {tries} tries")
 
         self.stream = StreamReader(self.kernel, Random(f"{self.seed} stream"), source, self._invoke, give_up)
@@ -411,12 +447,13 @@ class World:
                 if hasattr(simulator, attribute):
                     setattr(simulator, attribute, f"{API}/{path}/{key}/{TOKEN}")
             if hasattr(simulator, "on_reply"):
-                simulator.on_reply(self._mail_arrives)
+                simulator.on_reply(self.receive_mail)
             self.services.put_secret(f"{self._prefix}/providers/{key}", _secret(simulator))
 
     def _repeat(self, function: str, every: float) -> None:
         def tick() -> None:
-            self.functions.invoke(function, {}, lambda _: None)
+            if self.stack.functions[function].folder.name not in self.stopped:
+                self.functions.invoke(function, {}, lambda _: None)
             self.kernel.after(every, tick)
 
         self.kernel.after(Random(f"{self.seed} {function}").uniform(1, min(every, 60)), tick)
@@ -433,6 +470,11 @@ class World:
             return
         if fault is not None:
             raise TypeError(f"{fault} has no meaning before an invocation")
+        if any(function == source.function for source in self.stack.streams):
+            changed_at = event["Records"][-1]["dynamodb"]["ApproximateCreationDateTime"]
+            age = (self.kernel.now.timestamp() - changed_at) * 1000
+            called = self.template.name_of(function)
+            self.cloudwatch.put(self.kernel.elapsed, "AWS/Lambda", "IteratorAge", age, FunctionName=called)
         self.functions.invoke(function, event, on_end)
 
     def _died(self, process: Process) -> None:
@@ -440,7 +482,14 @@ class World:
         self.note(f"{process.name} {process.why}")
 
     def _route(self, method: str, url: str, body: bytes, headers: dict[str, str]) -> tuple[int, bytes, str]:
-        """As API Gateway does; whoever calls waits."""
+        """As API Gateway does, which counts what it answers; whoever calls waits."""
+        status, answer, content_type = self._answer(method, url, body, headers)
+        for kind in (4, 5):
+            api = self.template.name_of("HttpApi")
+            self.cloudwatch.put(self.kernel.elapsed, "AWS/ApiGateway", f"{kind}xx", status // 100 == kind, ApiId=api)
+        return status, answer, content_type
+
+    def _answer(self, method: str, url: str, body: bytes, headers: dict[str, str]) -> tuple[int, bytes, str]:
         request = Request(method, url.removeprefix(API), list(headers.items()), body)
         match = find_route(self.stack.routes, method, request.path)
         if match is None:
@@ -459,7 +508,7 @@ class World:
         response = response_from(results[0])
         return response.status, response.body, dict(response.headers)["content-type"]
 
-    def _mail_arrives(self, raw: bytes) -> None:
+    def receive_mail(self, raw: bytes) -> None:
         """A mail to us, as SES takes it in: stored, then the function is told, three times if need be."""
         (source,) = self.stack.mails
         sender, recipient = sender_and_recipient(raw)
@@ -483,6 +532,8 @@ class World:
         def on_end(result: Result) -> None:
             if result.failed and tries:
                 self._tell(function, event, tries)
+            elif result.failed:
+                self.backstage.send(json.dumps({"requestPayload": event}))
 
         self.kernel.after(tries.pop(0), lambda: self._invoke(function, event, on_end))
 
