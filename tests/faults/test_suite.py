@@ -11,6 +11,7 @@ import pytest
 
 from tests.faults import table
 from tests.faults.suite import ROWS, SEEDS, Count, Row, Run, Where, fault
+from tests.world.world import Published, World
 
 MODULES = sorted(path.stem for path in table.MODULES.glob("test_*.py"))
 NOT_YET_WRITTEN = set(table.EXPECTED)
@@ -18,8 +19,15 @@ NOT_YET_WRITTEN = set(table.EXPECTED)
 
 
 def told(fault_id: str, *counts: Count, **changed: Any) -> Mapping[str, Any]:
-    run = Run(Row(fault_id, "something breaks", Where.WIRE), 1, "", 20, list(counts), finished=True)
+    run = Run(Row(fault_id, "something breaks", Where.WIRE), 1, "", list(counts), finished=True, worlds=[a_world(20)])
     return {**json.loads(run.as_json()), **changed}
+
+
+def a_world(messages: int) -> World:
+    """In which so many were published, and nothing happened."""
+    world = World(schedules=False)
+    world.published.append(Published("order", tuple(f"+8869{number:08}" for number in range(messages)), "text", {}))
+    return world
 
 
 def line_of(fault_id: str, *runs: Mapping[str, Any], failed: bool = False) -> tuple[str, ...]:
@@ -123,7 +131,7 @@ class TestARun:
         self, messages: int, accepts: int, violations: dict[str, int]
     ) -> None:
         def body(run: Run) -> None:
-            run.messages, run.violations = messages, violations
+            run.worlds, run.violations = [a_world(messages)], violations
             run.equal("accepts", accepts, 20)
 
         test = fault("F00", "for a test", Where.WIRE)(body)
