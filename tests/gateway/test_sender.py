@@ -60,6 +60,33 @@ class TestOneMessage:
         (rejection,) = house.ledger.rejections("order-17")
         assert rejection["code"] == "id_reused"
 
+    @pytest.mark.parametrize("recipients", [3, 400])
+    def test_of_more_recipients_under_a_known_id_is_sent_to_none_of_them(self, house: House, recipients: int) -> None:
+        house.handle(record())
+        more = [f"+886912{number:06}" for number in range(recipients)]
+
+        assert house.handle(record(name="q2", to=[*more, "+886912345678"])) == []
+
+        assert house.wire.accepted == [("plainline", "+886912345678")]
+        assert house.one().status is Status.SENT
+        assert [each["code"] for each in house.ledger.rejections("order-17")] == ["id_reused"]
+
+    def test_whose_id_cannot_be_looked_up_now_is_sent_to_none_of_its_recipients(
+        self, house: House, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        first = f"{request_hash('order-17')}-1"
+        save = house.ledger.save
+        monkeypatch.setattr(house.ledger, "save", lambda m: fails() if m.message_id == first else save(m))
+        many = record(to=["+886912345678", "+886912345679", "+886912345680"])
+
+        assert house.handle(many) == ["q1"]
+        before = house.wire.accepted.copy()
+        monkeypatch.undo()
+        assert house.handle(many) == []
+
+        assert before == []
+        assert len(house.wire.accepted) == 3
+
     def test_refused_by_the_provider_is_rejected_and_not_tried_again(self, house: House) -> None:
         house.wire.say("/send", "ERR number")
 

@@ -12,6 +12,7 @@ from smsgate.admission import Go, No, Slice, Stay, Verdict
 from smsgate.ledger import Ledger, Saved
 from smsgate.messages import Message
 from smsgate.providers.base import Provider
+from smsgate.requests import split_message_id
 from smsgate.routing import Candidate
 from smsgate.status import Status
 from smsgate.wakeups import WakeUps, planned
@@ -45,6 +46,9 @@ class _InTurn:
 Taken = Claimed | IdReused | bool
 """Claimed, or True where nothing is left to do now, or False where a redelivery must look again."""
 
+Firsts = dict[tuple[str, str], "Taken | _InTurn"]
+"""What the first message of each request came to: it stands for the request, as where one is posted."""
+
 
 class Claims:
     def __init__(
@@ -66,16 +70,32 @@ class Claims:
         """When a claim of now ends: nobody may call for it any more."""
         return now + self._deadline * (1 + _TURNS)
 
-    def take(self, messages: Sequence[Message], slice_: Slice, pool: Executor) -> list[Taken]:
-        """What each message came to, in their order."""
+    def take(self, messages: Sequence[Message], slice_: Slice, pool: Executor, firsts: Firsts) -> list[Taken]:
+        """What each message came to, in their order; `firsts` is one of all slices of a request, and added to."""
         now = self._clock()
         waiting = [message for message in messages if _is_waiting(message, now)]
         verdicts = dict(zip(map(_name, waiting), slice_.decide(waiting, pool.map), strict=True))
-        taken = list(pool.map(lambda message: self._take(message, verdicts.get(_name(message)), slice_), messages))
-        self._wake_ups.send(each.message for each in taken if isinstance(each, _InTurn))
-        return [True if isinstance(each, _InTurn) else each for each in taken]
 
-    def _take(self, message: Message, verdict: Verdict | None, slice_: Slice) -> Taken | _InTurn:
+        def take(message: Message) -> Taken | _InTurn:
+            return self._take(message, verdicts.get(_name(message)), slice_, firsts.get(_request(message), True))
+
+        first = [message for message in messages if _stands_for_its_request(message)]
+        rest = [message for message in messages if not _stands_for_its_request(message)]
+        taken = dict(zip(map(_name, first), pool.map(take, first), strict=True))
+        firsts.update((_request(message), taken[_name(message)]) for message in first)
+        taken.update(zip(map(_name, rest), pool.map(take, rest), strict=True))
+        self._wake_ups.send(each.message for each in taken.values() if isinstance(each, _InTurn))
+        in_order = (taken[_name(message)] for message in messages)
+        return [True if isinstance(each, _InTurn) else each for each in in_order]
+
+    def _take(
+        self, message: Message, verdict: Verdict | None, slice_: Slice, first: Taken | _InTurn
+    ) -> Taken | _InTurn:
+        if not message.version and (first is False or isinstance(first, IdReused)):
+            # Another content has the id of its request, or it is not known yet whether one has.
+            if verdict is not None:
+                slice_.withdraw(message, verdict)
+            return first
         try:
             return self._claim(message, verdict, slice_)
         except Exception as error:
@@ -144,6 +164,14 @@ class Claims:
 def _name(message: Message) -> tuple[str, str]:
     """The same id with other content may stand beside it."""
     return message.message_id, message.digest
+
+
+def _request(message: Message) -> tuple[str, str]:
+    return message.request_id, message.digest
+
+
+def _stands_for_its_request(message: Message) -> bool:
+    return split_message_id(message.message_id)[1] == 1
 
 
 def _is_waiting(message: Message, now: datetime) -> bool:

@@ -18,7 +18,7 @@ from smsgate import lifecycle, telemetry
 from smsgate.accounts import Accounts
 from smsgate.admission import Admissions, Slice
 from smsgate.callback_urls import first_of_many, receipt_url, reply_url
-from smsgate.claims import Claimed, Claims, IdReused
+from smsgate.claims import Claimed, Claims, Firsts, IdReused
 from smsgate.evidence import Evidence
 from smsgate.health import Health, Learnt
 from smsgate.ledger import Ledger
@@ -91,6 +91,7 @@ class Dispatcher:
         """Bring every message as far as it can come now."""
         unfinished: set[str] = set()
         reused: set[Message] = set()
+        firsts: Firsts = {}
         with self._pool(WORKERS) as pool:
             for start in range(0, len(messages), SLICE):
                 some = messages[start : start + SLICE]
@@ -100,7 +101,7 @@ class Dispatcher:
                     unfinished.update(message.message_id for message in messages[start:])
                     break
                 claimed: list[Claimed] = []
-                for message, taken in zip(some, self._claims.take(some, slice_, pool), strict=True):
+                for message, taken in zip(some, self._claims.take(some, slice_, pool, firsts), strict=True):
                     if isinstance(taken, Claimed):
                         claimed.append(taken)
                     elif isinstance(taken, IdReused):
