@@ -26,6 +26,7 @@ STARS_WITH_A_REASON = {("VpcAccess", "LambdaItself")}  # describing network inte
 LOGGABLE = {"requestId", "routeKey", "status", "responseLatency", "integrationStatus", "error.messageString"}
 NAMED_BY = {
     "AWS::CloudWatch::Alarm": "AlarmName",
+    "AWS::CloudWatch::Dashboard": "DashboardName",
     "AWS::DynamoDB::Table": "TableName",
     "AWS::Events::EventBus": "Name",
     "AWS::Events::Rule": "Name",

@@ -99,6 +99,8 @@ class Stack:
                 return f"arn:aws:s3:::{name}"
             case "AWS::Lambda::Function":
                 return f"arn:aws:lambda:{place}:function:{name}"
+            case "AWS::CloudWatch::Alarm":
+                return f"arn:aws:cloudwatch:{place}:alarm:{name}"
             case "AWS::IAM::Role":
                 return f"arn:aws:iam::{ACCOUNT}:role/{name}"
         raise LookupError(f"no ARN is known for {name}, a {kind}")
@@ -133,7 +135,7 @@ class Stack:
                 return self.attribute(*name.split(".", 1))
             return str(self._ref(name))
 
-        return re.sub(r"\$\{([^!}]+)\}", value, text)
+        return re.sub(r"\$\{!([^}]*)\}", r"${\1}", re.sub(r"\$\{([^!}]+)\}", value, text))
 
     def _holds(self, expression: Any) -> bool:
         ((function, argument),) = expression.items()

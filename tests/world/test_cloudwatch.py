@@ -134,7 +134,7 @@ class TestEmbeddedMetrics:
 
 
 class TestSearches:
-    SEARCH = """SEARCH('{smsgate,service,provider} MetricName="MessageSent" service="gateway-publisher"', 'Sum', 300)"""
+    SEARCH = """SEARCH('{smsgate,provider,service} MetricName="MessageSent" service="gateway-publisher"', 'Sum', 300)"""
 
     @pytest.mark.parametrize(
         ("name", "dimensions", "found"),
