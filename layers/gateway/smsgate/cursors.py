@@ -23,7 +23,7 @@ def opened(cursor: str, hash_name: str, hash_value: str, range_name: str) -> dic
         key = json.loads(base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True))
         if set(key) != {"pk", "sk", hash_name, range_name} or key[hash_name] != hash_value:
             raise ValueError
-        if not all(isinstance(part, str) and len(part.encode()) <= _LARGEST_KEY for part in key.values()):
+        if not all(isinstance(part, str) and 0 < len(part.encode()) <= _LARGEST_KEY for part in key.values()):
             raise ValueError
         if stamp(time_of(key[range_name])) != key[range_name]:
             raise ValueError
