@@ -139,39 +139,50 @@ def cursor(key: object) -> str:
     return base64.urlsafe_b64encode(json.dumps(key).encode()).decode().rstrip("=")
 
 
+def _no_cursors(right: Mapping[str, str]) -> dict[str, dict[str, str]]:
+    _, _, whose, when = right
+    return {
+        "B01": {"not JSON": base64.urlsafe_b64encode(b"{").decode(), "no base64": "!!!", "a word": "cursor"},
+        "B02": {f"of {said}": base64.urlsafe_b64encode(said.encode()).decode() for said in ("null", "[]", "5", '"x"')},
+        "B03": {f"without {name}": cursor({k: v for k, v in right.items() if k != name}) for name in right},
+        "B04": {"with a field more": cursor({**right, "x": "y"})},
+        "B05": {f"whose {name} is a list": cursor({**right, name: [right[name]]}) for name in right},
+        "B06": {f"whose {name} is null": cursor({**right, name: None}) for name in right},
+        "B07": {f"whose {name} is empty": cursor({**right, name: ""}) for name in right},
+        "B09": {"of a megabyte": "A" * 1024 * 1024},
+        "B10": {"of 10,000 lists": base64.urlsafe_b64encode(b"[" * 10_000).decode()},
+        "B13": {"of 5,000 digits": base64.urlsafe_b64encode(b"9" * 5000).decode()},
+        "B14": {"of no UTF-8": base64.urlsafe_b64encode(b'{"pk": "\xff"}').decode()},
+        "B15": {"with half a pair": cursor({**right, "pk": "\ud83d"}), "half a pair": "\ud83d"},
+        "B18": {"of other letters": "курсор"},
+        "B21": {"of another list": cursor({**right, whose: right[whose].replace("8", "9").replace("u", "U")})},
+        "B35": {
+            "of a time that is none": cursor({**right, when: "now"}),
+            "of a time in another form": cursor({**right, when: "2026-11-21T12:00:00+08:00"}),
+            "of the year 0": cursor({**right, when: "0000-01-01T00:00:00.000000Z"}),
+        },
+    }
+
+
 def _cursors() -> Iterator[Asked]:
     at = "2026-11-21T04:00:00.000000Z"
     of_messages = {"pk": "a" * 24, "sk": "m#1", "to": SENT_TO, "accepted_at": at}
     of_replies = {"pk": "reply#smsgo#x", "sk": "reply", "to": f"from:{SENT_TO}", "accepted_at": at}
-    for route, parameter, right in (("GET /messages", "to", of_messages), ("GET /replies", "from", of_replies)):
-        made: dict[str, dict[str, str]] = {
-            "B01": {"not JSON": base64.urlsafe_b64encode(b"{").decode(), "no base64": "!!!", "a word": "cursor"},
-            "B02": {
-                f"of {said}": base64.urlsafe_b64encode(said.encode()).decode() for said in ("null", "[]", "5", '"x"')
-            },
-            "B03": {f"without {name}": cursor({k: v for k, v in right.items() if k != name}) for name in right},
-            "B04": {"with a field more": cursor({**right, "x": "y"})},
-            "B05": {f"whose {name} is a list": cursor({**right, name: [right[name]]}) for name in right},
-            "B06": {f"whose {name} is null": cursor({**right, name: None}) for name in right},
-            "B07": {f"whose {name} is empty": cursor({**right, name: ""}) for name in right},
-            "B09": {"of a megabyte": "A" * 1024 * 1024},
-            "B10": {"of 10,000 lists": base64.urlsafe_b64encode(b"[" * 10_000).decode()},
-            "B13": {"of 5,000 digits": base64.urlsafe_b64encode(b"9" * 5000).decode()},
-            "B14": {"of no UTF-8": base64.urlsafe_b64encode(b'{"pk": "\xff"}').decode()},
-            "B15": {"with half a pair": cursor({**right, "pk": "\ud83d"}), "half a pair": "\ud83d"},
-            "B18": {"of other letters": "курсор"},
-            "B31": {"with a statement": cursor({**right, "pk": "' OR '1'='1"})},
-            "B33": {"of another item": cursor({**right, "pk": "provider#twsms", "sk": "credit"})},
-            "B35": {
-                "of a time that is none": cursor({**right, "accepted_at": "now"}),
-                "of a time in another form": cursor({**right, "accepted_at": "2026-11-21T12:00:00+08:00"}),
-                "of the year 0": cursor({**right, "accepted_at": "0000-01-01T00:00:00.000000Z"}),
-            },
-            "B21": {"of another number": cursor({**right, "to": right["to"].replace(SENT_TO, "+886900000000")})},
-        }
+    of_callbacks = {"pk": "callback#smsgo#x", "sk": "callback", "due_shard": "unread", "due_at": at}
+    for route, parameter, right in (
+        ("GET /messages", "to", of_messages),
+        ("GET /replies", "from", of_replies),
+        ("POST /callbacks/replay", "", of_callbacks),
+    ):
+        made = _no_cursors(right)
+        if parameter:
+            made |= {
+                "B31": {"with a statement": cursor({**right, "pk": "' OR '1'='1"})},
+                "B33": {"of another item": cursor({**right, "pk": "provider#twsms", "sk": "credit"})},
+            }
         for of, kinds in made.items():
             for name, value in kinds.items():
-                query = {parameter: SENT_TO, "cursor": value}
+                query = {parameter: SENT_TO, "cursor": value} if parameter else {"cursor": value}
                 full = f"{route} by a cursor {name}"
                 yield Asked(of=of, name=full, route=route, query=query, status=400, names="cursor")
     long = cursor({**of_replies, "pk": "reply#" + "x" * 5000})
