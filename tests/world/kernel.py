@@ -17,7 +17,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final, TypeVar
 
 Answer = TypeVar("Answer")
-Job = Callable[[], None]
+Job = Callable[[], object]
 
 SECOND: Final = 1_000_000
 """Time is counted in whole microseconds, which add up the same on every machine."""

@@ -95,10 +95,11 @@ class Queue:
         self.letters.pop(message_id, None)
 
     def show_again(self, message_id: str) -> bool:
-        """As SQS does now and then: it is delivered again, though somebody has it."""
+        """As SQS does now and then: it is delivered again, though somebody has it. Rare enough not to wear it out."""
         letter = self.letters.get(message_id)
         if letter is None:
             return False
+        letter.receives = max(0, letter.receives - 1)
         letter.visible_at = self._kernel.elapsed
         self.on_arrival()
         return True

@@ -26,7 +26,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from functools import lru_cache, partial
+from functools import cache, lru_cache, partial
 from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING, Any, NoReturn, Self, cast
@@ -40,10 +40,15 @@ from local.lambdas import Result
 from local.routes import find_route
 from local.simulators import SIMULATORS
 from local.simulators import base as simulators_base
-from local.simulators.base import Simulator, Submission
+from local.simulators.base import Fault as OnTheirSide
+from local.simulators.base import Says, Simulator, Submission
+from local.simulators.every8d import Every8d
+from local.simulators.meteorsis import Meteorsis
 from local.stack import Stack, read_stack
 from local.template import Place, Template
 from smsgate import aws, telemetry
+from smsgate.attributes import from_wire
+from smsgate.items import message_from_plain
 from smsgate.ledger import Ledger
 from smsgate.messages import Message
 from smsgate.settings import Settings
@@ -120,6 +125,9 @@ class World:
         self.poison: list[str] = []
         self.deaths: list[tuple[float, str, str]] = []  # when, which process, why
         self.undelivered_changes: list[Record] = []  # of the stream, given up
+        self.scripted: dict[str, list[float]] = {}
+        self.lost_sessions: dict[str, int] = {}
+        self.widest_clock_error = 0.0  # seconds
         self._latency = Random(f"{seed} latency")
         self._entropy = Random(f"{seed} entropy")
         self._steps = 0
@@ -162,6 +170,7 @@ class World:
             (Wiring, "pause", staticmethod(self.sleep)),
             (smstransports.http, "DeadlineTransport", VirtualTransport),
             (smstransports.soap, "DeadlineTransport", VirtualTransport),
+            (smstransports.soap, "_Renderer", _renderer),
             (smstransports.mail._Delivery, "wait", _deliver_here),
             (time, "sleep", self._sleep_of(time.sleep)),
             (threading, "Lock", self._lock_of(threading.Lock)),
@@ -264,8 +273,7 @@ class World:
         """What lies in the ledger, of one request or of all."""
         if request_id is not None:
             return sorted(self.ledger.of_request(request_id), key=lambda message: message.to)
-        hashes = dict.fromkeys(item["pk"]["S"] for item in self.table.items() if item["sk"]["S"].startswith("m#"))
-        return [message for hashed in hashes for message in self.ledger.of_hash(hashed)]
+        return [message_from_plain(from_wire(item)) for item in self.table.items() if item["sk"]["S"].startswith("m#")]
 
     def accepts(self) -> Counter[tuple[str, str]]:
         """The truth: how often the providers took each text for each number."""
@@ -302,6 +310,61 @@ class World:
 
     def put_routing(self, document: Mapping[str, Any]) -> None:
         self.services.put_parameter(f"/{self._prefix}/routing", json.dumps(document))
+
+    # What invariants ask
+
+    def credentials(self) -> Iterator[tuple[str, str]]:
+        """Every secret word of this world, and what it is."""
+        yield "the token of the callbacks", TOKEN
+        for key, simulator in self.providers.items():
+            yield f"the password of {key}", str(simulator.secret()["password"])
+            if isinstance(simulator, Every8d):
+                yield from ((f"a session of {key}", session) for session in simulator._sessions)
+
+    def troubles(self, provider: str) -> list[float]:
+        """When something went wrong that may have left a call to this provider, or its recording, in doubt."""
+        found = [at for at, who, _ in self.deaths if who.startswith("sender")]
+        for step, _ in self.faults.struck:
+            theirs = step.service in ("wire", "mail", "callback") and step.operation.partition(".")[0] == provider
+            if theirs or step.function in ("sender", "mailbox"):
+                found.append(step.at)
+        return found + self.scripted.get(provider, [])
+
+    def script(self, provider: str, *faults: OnTheirSide, operation: str | None = None) -> None:
+        """What goes wrong with the next calls at this provider, as of now a trouble."""
+        self.scripted.setdefault(provider, []).append(self.kernel.elapsed)
+        self.providers[provider].script(*faults, operation=operation)
+
+    def lose_sessions(self, simulator: Every8d) -> None:
+        """Each call that is under way, or about to be made, may be told so and made once more."""
+        self.lost_sessions[simulator.key] = self.lost_sessions.get(simulator.key, 0) + 50
+        simulator.lose_sessions()
+
+    def set_clock_error(self, seconds: float) -> None:
+        """How far the gateway's clock is ahead of the true time."""
+        self.widest_clock_error = max(self.widest_clock_error, abs(seconds))
+        self.clock_offset = timedelta(seconds=seconds)
+
+    def has_record_of(self, message: Message) -> bool:
+        """Its vendor answered with a reference under which it says, when asked, that it will not send it."""
+        simulator = self.providers.get(message.provider or "")
+        rows = simulator._batches.get(message.provider_ref or "", []) if isinstance(simulator, Every8d) else []
+        return any(row.to == message.to for row in rows)
+
+    def is_mail(self, provider: str) -> bool:
+        return isinstance(self.providers.get(provider), Meteorsis)
+
+    def versions_of(self, provider: str) -> int:
+        """Versions of its secret there were."""
+        return self.services.secrets[f"{self._prefix}/providers/{provider}"].version
+
+    def documented_repeats(self, provider: str) -> int:
+        """Calls that the vendor asked to be made once more: a lost session, `please send it again`."""
+        return sum(
+            isinstance(fault, Says) and not fault.carried_out
+            for step, fault in self.faults.struck
+            if step.service == "wire" and step.operation.startswith(provider)
+        ) + self.lost_sessions.get(provider, 0)
 
     def note(self, text: str) -> None:
         """A line of the story."""
@@ -462,7 +525,7 @@ class World:
         name = self.stack.functions[function].folder.name
         self._steps += 1
         self.faults.now = self.kernel.elapsed
-        step = Step(self._steps, self.kernel.elapsed, "lambda", name, "before", "lambda", "invoke", name)
+        step = Step(self._steps, self.kernel.elapsed, "lambda", "lambda", "before", "lambda", "invoke", name)
         fault = self.faults.at(step)
         if isinstance(fault, Throttled):
             self.note(f"{name} is throttled")
@@ -560,6 +623,15 @@ class World:
 class Answer:
     status: int
     body: Any = field(repr=False)
+
+
+@cache
+def _renderer() -> Any:
+    """zeep reads its WSDL once for all worlds, and not once for each worker that was killed."""
+    return _RENDERER()
+
+
+_RENDERER = smstransports.soap._Renderer
 
 
 def _deliver_here(delivery: Any, seconds: float) -> Any:
