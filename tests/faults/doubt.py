@@ -19,15 +19,13 @@ from tests.faults.traffic import (
     of_provider,
     repeats,
     statuses,
+    until_over,
 )
 from tests.world.world import World
 
 HOLD, RESEND = "hold", "resend"
 POLICIES = (HOLD, RESEND)
 """What the publisher wants where it cannot be known: `on_doubt`."""
-
-_LONG_ENOUGH = 3 * 3600.0
-"""Seconds until each message had its call, though the provider is suspended after five and tried with one at a time."""
 
 Draw = Callable[[Random, str, bool], Fault]
 """A fault for a call to this provider, which is carried out or not."""
@@ -36,16 +34,17 @@ Draw = Callable[[Random, str, bool], Fault]
 def doubt_every_call(run: Run, providers: Sequence[str], draw: Draw, *, taken: float = 0.5) -> None:
     """As many calls meet the fault as there are messages; `taken`: the share of them that is carried out.
 
-    Held, each message has had its call then. Where a message may be sent again, the calls after these get through.
+    Held, each message has had its call then, though a provider in trouble is suspended and tried with one at a time.
+    Where a message may be sent again, the calls after these get through.
     """
-    with run.world() as world:
+    with run.world(providers=providers) as world:
         random = dice(world)
         carried_out = {provider: _share(random, taken) for provider in providers}
         for provider in providers:
             faults = [draw(random, provider, each) for each in carried_out[provider]]
             world.providers[provider].script(*faults, operation=SENDS[provider][1].partition(".")[2])
             alone(world, provider, on_doubt=run.case)
-        world.run(_LONG_ENOUGH)
+        until_over(world)
 
         for provider in providers:
             if run.case == HOLD:

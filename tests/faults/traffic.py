@@ -108,3 +108,16 @@ def without_reports(world: World) -> None:
 def dice(world: World) -> Random:
     """For what a test draws, beside what the world draws."""
     return Random(f"{world.seed} test")
+
+
+def until_over(world: World, limit: float = 4 * 3600.0) -> None:
+    """Until every message has come to an end, and what else is on its way has arrived."""
+    world.run_until(lambda: _is_over(world), limit, step=30)
+    world.run(60)
+    world.settle()
+
+
+def _is_over(world: World) -> bool:
+    published = sum(len(each.to) for each in world.published)
+    messages = world.messages()
+    return len(messages) >= published and all(message.status.is_final for message in messages)

@@ -25,17 +25,18 @@ from tests.faults.traffic import (
     statuses,
     strike,
     together,
+    until_over,
 )
 from tests.world.faults import Kill, NoSuchName, OurFault, Unavailable
 from tests.world.world import World
 
-MINUTE, HOUR = 60.0, 3600.0
+MINUTE = 60.0
 
 
 @fault("F01", "the worker is killed right after the provider took it", Where.PROCESS)
 def test_a_worker_killed_after_the_call_leaves_one_accept_and_redeliveries_none(run: Run) -> None:
-    with run.world() as world:
-        victims = some(run.seed, EVERYBODY, 3)
+    victims = some(run.seed, EVERYBODY, 2)
+    with run.world(providers=victims) as world:
         for provider in victims:
             strike(world, Kill(), provider, moment="after")
             # So late that the loss is found before.
@@ -61,13 +62,13 @@ def test_a_worker_killed_after_the_call_leaves_one_accept_and_redeliveries_none(
 
 @fault("F02", "the worker is killed after the claim, before the wire", Where.PROCESS)
 def test_a_worker_killed_before_the_call_leaves_messages_that_are_doubtful_and_seen(run: Run) -> None:
-    with run.world() as world:
-        victims = some(run.seed, EVERYBODY, 3)
+    victims = some(run.seed, EVERYBODY, 3)
+    with run.world(providers=victims) as world:
         for provider in victims:
             strike(world, Kill(), provider)
             alone(world, provider, MANY // 2)
             together(world, provider, MANY // 2, lane="bulk")
-        world.run(30 * MINUTE)
+        until_over(world)
 
         run.at_least("killed", len(world.deaths), 1)
         run.equal("accepts", world.accepts().total(), 0)
@@ -78,7 +79,8 @@ def test_a_worker_killed_before_the_call_leaves_messages_that_are_doubtful_and_s
 
 @fault("F03", "no answer in time, though it was taken", Where.WIRE, cases=POLICIES)
 def test_silence_after_the_acceptance_is_settled_by_evidence_or_stays_doubtful(run: Run) -> None:
-    doubt_every_call(run, _victims(run), lambda random, provider, taken: Hangs(carried_out=taken), taken=1)
+    victims = some(run.seed, OVER_HTTP, 2 if run.case == HOLD else 1)
+    doubt_every_call(run, victims, lambda random, provider, taken: Hangs(carried_out=taken), taken=1)
 
 
 @fault("F04", "no answer in time, and it was not taken", Where.WIRE, cases=POLICIES)
@@ -88,17 +90,17 @@ def test_silence_without_an_acceptance_is_as_doubtful(run: Run) -> None:
 
 @fault("F07", "the connection is refused for ten minutes", Where.WIRE, cases=("it alone", "with another"))
 def test_a_provider_nobody_reaches_takes_nothing_until_it_is_back(run: Run) -> None:
-    _nobody_reaches(run, Unavailable(), some(run.seed, EVERYBODY, 3))
+    _nobody_reaches(run, Unavailable(), some(run.seed, EVERYBODY, 2))
 
 
 @fault("F08", "the provider's name has no address for ten minutes", Where.WIRE, cases=("it alone", "with another"))
 def test_a_provider_without_an_address_takes_nothing_until_it_has_one(run: Run) -> None:
-    _nobody_reaches(run, NoSuchName(), some(run.seed, OVER_HTTP, 2))
+    _nobody_reaches(run, NoSuchName(), some(run.seed, OVER_HTTP, 1))
 
 
 @fault("F10", "the connection is closed after the request was written", Where.WIRE, cases=POLICIES)
 def test_a_connection_closed_after_the_request_is_not_called_again(run: Run) -> None:
-    victims = some(run.seed, OVER_HTTP, 3 if run.case == HOLD else 1)
+    victims = some(run.seed, OVER_HTTP, 2 if run.case == HOLD else 1)
     doubt_every_call(run, victims, lambda random, provider, taken: Closes(carried_out=taken), taken=1)
 
 
@@ -119,7 +121,7 @@ def test_a_redirect_is_not_followed(run: Run) -> None:
 
 
 def _victims(run: Run) -> tuple[str, ...]:
-    return some(run.seed, OVER_HTTP, 2 if run.case == HOLD else 1)
+    return some(run.seed, OVER_HTTP, 1)
 
 
 def _server_error(random: Random, provider: str, taken: bool) -> Fault:
@@ -134,14 +136,14 @@ def _redirect(random: Random, provider: str, taken: bool) -> Fault:
 def _nobody_reaches(run: Run, what: OurFault, victims: Sequence[str]) -> None:
     """Alone each message waits for its provider; with another to fail over to, that one takes them all."""
     spare = next(provider for provider in EVERYBODY if provider not in victims)
-    with run.world() as world:
+    with run.world(providers=(*victims, spare)) as world:
         for provider in victims:
             strike(world, what if provider in OVER_HTTP else Unavailable(), provider, seconds=10 * MINUTE)
             providers = [provider] if run.case == "it alone" else [provider, spare]
             alone(world, provider, providers=providers)
         world.run(10 * MINUTE)
         during = {provider: accepts(world, provider) for provider in world.providers}
-        world.run(HOUR)
+        until_over(world)
 
         takers = victims if run.case == "it alone" else (spare,)
         run.equal("accepts during", sum(during[provider] for provider in victims), 0)
