@@ -148,7 +148,7 @@ class House:
 
     @property
     def evidence(self) -> Evidence:
-        return Evidence(self.ledger, self.suppressions, self.daybook, WATCH, self.clock)
+        return Evidence(self.ledger, self.suppressions, self.daybook, self.offers.get, WATCH, self.clock)
 
     def accounts(self) -> Accounts:
         lines = Lines(lambda: self.wire.exchange, Sessions(self.ledger, self.deadline, self.clock))

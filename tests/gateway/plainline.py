@@ -48,7 +48,7 @@ class Oneway(Provider):
     """Takes messages, and says nothing more of them."""
 
     key = name = "oneway"
-    capabilities = Capabilities("http", 1, None, "160 characters")
+    capabilities = Capabilities("http", 1, None, "160 characters", schedule=True)
 
     def __init__(self, account: Mapping[str, object]) -> None:
         self.password = account["password"]
@@ -82,7 +82,7 @@ class Oneway(Provider):
 
 class Plainline(Oneway, Queries, Cancels, TellsCredit, PollsReplies, ReadsReceipts):
     key = name = "plainline"
-    capabilities = Capabilities("http", 1, None, "160 characters", schedule=True, receipts="message")
+    capabilities = Capabilities("http", 1, None, "160 characters", schedule=True, two_way=True, receipts="message")
 
     def query(self, asks: Sequence[Ask], now: datetime, exchange: HttpExchange) -> list[Report]:
         (one,) = asks
@@ -134,7 +134,7 @@ class Castello(Plainline):
     """The other provider: fifty numbers in a call, one URL for all its receipts."""
 
     key = name = "castello"
-    capabilities = Capabilities("http", 50, None, "160 characters", receipts="account")
+    capabilities = Capabilities("http", 50, None, "160 characters", schedule=True, two_way=True, receipts="account")
 
     @classmethod
     def group(cls, message: Message) -> Hashable:

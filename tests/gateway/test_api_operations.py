@@ -120,7 +120,7 @@ class TestProviders:
             "schedule": True,
             "validity": False,
             "sender": False,
-            "two_way": False,
+            "two_way": True,
             "receipts": "message",
             "replies": True,
             "status_checks": True,
@@ -128,7 +128,7 @@ class TestProviders:
             "tells_credit": True,
         }
         assert {name for name, value in cannot.items() if can[name] != value} == {
-            "schedule",
+            "two_way",
             "receipts",
             "replies",
             "status_checks",

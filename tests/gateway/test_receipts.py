@@ -12,7 +12,7 @@ import pytest
 from smsgate import lifecycle
 from smsgate.callback_urls import receipt_url, reply_url
 from smsgate.intake import LARGEST, Stranger, TooLarge
-from smsgate.messages import Kind, Message
+from smsgate.messages import Kind, Message, Report
 from smsgate.outcomes import Accepted
 from smsgate.secrets import SecretUnreadable
 from smsgate.status import Status
@@ -369,6 +369,84 @@ class TestTheAccountsUrl:
 
         assert [(each.status, _reported(each)) for each in house.of()] == [(Status.DELIVERED, ["delivered"])] * 2
 
+    @pytest.mark.parametrize("told_of", [1, 2, 250])
+    def test_an_early_callback_is_listed_as_unmatched_until_the_last_of_its_messages_is_known(
+        self, house: House, monkeypatch: pytest.MonkeyPatch, told_of: int
+    ) -> None:
+        monkeypatch.setattr(Castello, "read_receipts", lambda _callback: _reports(told_of))
+        listed: list[int] = []
+        settled = house.ledger.callback_understood
+
+        def count(key: str) -> None:
+            listed.append(len(house.ledger.unread_callbacks(5).items))
+            settled(key)
+
+        monkeypatch.setattr(house.ledger, "callback_understood", count)
+        house.wire.say("/send", lambda: self.receive(house))
+
+        house.handle(record(to=[report.to for report in _reports(told_of)]))
+
+        assert house.ledger.unread_callbacks(5).items == []
+        assert set(listed) == {1}, "it was listed until then"
+        assert {each.status for each in house.of()} == {Status.DELIVERED}
+
+    def test_a_callback_that_also_tells_of_a_message_nobody_knows_stays_listed(
+        self, house: House, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(Castello, "read_receipts", lambda _callback: _reports(2))
+        house.wire.say("/send", lambda: self.receive(house))
+
+        house.handle(record(to=_reports(1)[0].to))
+
+        assert house.one().status is Status.DELIVERED
+        (listed,) = house.ledger.unread_callbacks(5).items
+        assert listed["problem"] == "unmatched: 2 of 2"
+
+    def test_a_message_that_becomes_known_just_before_its_report_is_listed_takes_it_off_the_list(
+        self, house: House, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """The other half looked for the mark before it was there, and did not come to apply the report."""
+        mark = house.ledger.mark_callback
+        seen: list[tuple[Status, int]] = []
+
+        def mark_late(*told: Any) -> None:
+            house.ledger.link("castello", "ref1", house.one())
+            mark(*told)
+
+        def early() -> None:
+            self.receive(house)
+            seen.append((house.one().status, len(house.ledger.unread_callbacks(5).items)))
+
+        monkeypatch.setattr(house.ledger, "mark_callback", mark_late)
+        house.wire.say("/send", early)
+
+        house.handle(record())
+
+        assert seen == [(Status.DELIVERED, 0)]
+
+    def test_what_others_were_told_in_an_early_callback_keeps_no_acceptance_from_being_stored(
+        self, house: House, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(Castello, "read_receipts", lambda _callback: _reports(1))
+        house.wire.say("/send", lambda: self.receive(house))
+        monkeypatch.setattr(house.ledger, "callback_understood", fails)
+
+        assert house.handle(record(to=_reports(1)[0].to)) == []
+
+        assert house.one().status is Status.DELIVERED
+        assert len(house.ledger.unread_callbacks(5).items) == 1
+
+    def test_a_report_of_a_known_message_writes_nothing_but_itself_and_the_message(
+        self, house: House, dynamodb: DynamoDBClient
+    ) -> None:
+        house.handle(record())
+        before = {item["pk"]["S"]: item for item in items(dynamodb)}
+
+        self.receive(house)
+
+        changed = [item["pk"]["S"] for item in items(dynamodb) if before.get(item["pk"]["S"]) != item]
+        assert sorted(pk.partition("#")[0] for pk in changed) == ["callback", house.one().message_id[:24]]
+
     def test_an_early_report_that_cannot_be_read_any_more_keeps_no_acceptance_from_being_stored(
         self, house: House, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -464,6 +542,15 @@ class TestTheAccountsUrl:
 
 def _receive_at_own(house: House, query: str) -> None:
     house.receive_at_own_url(house.one(), query)
+
+
+def _reports(count: int) -> list[Report]:
+    """Of the messages of one call, in its order."""
+    places = range(1, count + 1)
+    return [
+        Report(Status.DELIVERED, None, "there", provider_ref=f"ref{place}", to=f"+8869{10_000_000 + place}")
+        for place in places
+    ]
 
 
 def _reported(known: Message) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -25,7 +26,7 @@ from smsgate.wire import HttpExchange
 from tests.gateway.conftest import TABLE
 from tests.gateway.examples import NOON, WATCH
 from tests.gateway.house import QUEUES, Counts, House, fails, record, wake_up
-from tests.gateway.plainline import Oneway, Plainline, maybe_sent, not_sent
+from tests.gateway.plainline import STATUSES, Oneway, Plainline, maybe_sent, not_sent
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -530,6 +531,66 @@ class TestRunsThatEndEarly:
         assert {message.status for message in house.of()} == {Status.DELIVERED}
         assert len(messages) == 12
 
+    def test_a_question_that_nobody_had_time_for_is_asked_by_the_next_run_and_not_at_its_next_check(
+        self, house: House, counts: Counts
+    ) -> None:
+        messages = many(house, 12)
+        house.later(minutes=1)
+        house.wire.say("/report", *["not yet"] * 100)
+        left = iter([60.0] * 7)  # until the first question of the second shard
+
+        house.reconciler().handle(lambda: timedelta(seconds=next(left, 9)))
+        first = len(asked(house))
+        assert {message.checks for message in house.of()} == {0, 1}, "what was not asked does not count as a check"
+        house.later(minutes=1)
+        house.reconcile()
+
+        assert (first, counts["QuestionsPutBack"]) == (4, 2)
+        assert Counter(asked(house)) == Counter(message.provider_ref for message in messages)
+
+    def test_what_was_heard_of_while_its_question_waited_is_not_put_back(
+        self, house: House, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        house.handle(record())
+        house.later(minutes=1)
+        save, left = house.ledger.save, [60.0]
+
+        def then_it_is_told(message: Message) -> Saved | Taken:
+            saved = save(message)
+            if left.pop() == 60.0:
+                left[:] = [9.0, 9.0, 9.0]
+                house.receive_at_own_url(message, "ref=ref1&status=there")
+            return saved
+
+        monkeypatch.setattr(house.ledger, "save", then_it_is_told)
+
+        house.reconciler().handle(lambda: timedelta(seconds=left[-1]))
+
+        assert asked(house) == []
+        assert (house.one().status, house.one().due_at) == (Status.DELIVERED, None)
+
+    def test_a_question_that_cannot_be_put_back_keeps_no_other_from_it(
+        self, house: House, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        first, second = [message for message in many(house, 8) if message.message_id.endswith(("-4", "-8"))]
+        house.later(minutes=1)
+        left = iter([60.0] * 2)  # until the first shard is taken, in which both lie
+        change = house.ledger.change_from
+
+        def change_from(message: Message, step: Callable[[Message], Message]) -> Message:
+            if message.message_id == first.message_id:
+                fails()
+            return change(message, step)
+
+        monkeypatch.setattr(house.ledger, "change_from", change_from)
+
+        house.reconciler().handle(lambda: timedelta(seconds=next(left, 0)))
+
+        assert asked(house) == []
+        taken = {message.message_id: message for message in house.of()}
+        assert (taken[first.message_id].checks, taken[second.message_id].checks) == (1, 0)
+        assert taken[second.message_id].due_at == house.now
+
     def test_without_time_nothing_is_taken(self, house: House) -> None:
         house.handle(record())
         before = house.one()
@@ -704,6 +765,142 @@ class TestReplies:
         house.reconcile()
 
         assert house.wire.requests == []
+
+
+class TestAnswersThatComeOnlyWithReports:
+    """Of a provider whose status tells what was answered, and whose callbacks were lost."""
+
+    @pytest.fixture(autouse=True)
+    def telling(self, house: House) -> None:
+        house.offers["plainline"] = _Telling
+
+    def when_asked(self, house: House, *minutes: float) -> list[float]:
+        """At which of these minutes the provider was asked."""
+        when = []
+        for minute in minutes:
+            house.now = NOON + timedelta(minutes=minute)
+            before = len(asked(house))
+            house.reconcile()
+            when += [minute] * (len(asked(house)) - before)
+        return when
+
+    def test_are_asked_for_after_the_final_report_ever_more_rarely(self, house: House) -> None:
+        house.handle(record(replies=True))
+        house.receive_at_own_url(house.one(), "ref=ref1&status=there")
+
+        when = self.when_asked(house, 0.5, 1, 3, 6, 7, 30, 66, 67, 126)
+
+        assert when == [1, 6, 66, 126]
+
+    def test_are_stored_once_with_their_message_however_often_they_are_told(self, house: House, stored: Stored) -> None:
+        house.handle(record(replies=True))
+        house.wire.say("/report", "there", *["there|yes"] * 3)
+
+        self.when_asked(house, 1, 6, 66, 126)
+
+        (reply,) = stored()
+        assert (reply["text"]["S"], reply["match"]["S"]) == ("yes", "exact")
+        assert reply["message_id"]["S"] == house.one().message_id
+        assert house.one().status is Status.DELIVERED
+
+    def test_are_not_asked_for_where_none_were_asked_for(self, house: House) -> None:
+        house.handle(record())
+        house.receive_at_own_url(house.one(), "ref=ref1&status=there")
+
+        assert house.one().due_at is None
+        assert self.when_asked(house, 1, 6, 66, 600) == []
+
+    def test_are_not_asked_for_where_questions_bring_none(self, house: House) -> None:
+        house.offers["plainline"] = Plainline
+        house.handle(record(replies=True))
+
+        house.receive_at_own_url(house.one(), "ref=ref1&status=there")
+
+        assert house.one().due_at is None
+
+    @pytest.mark.parametrize("status", ["lost", "on its way"])
+    def test_are_not_asked_for_of_a_message_that_nobody_can_have_read_nor_twice_of_one_under_way(
+        self, house: House, status: str
+    ) -> None:
+        house.handle(record(replies=True))
+        house.receive_at_own_url(house.one(), f"ref=ref1&status={status}")
+
+        assert self.when_asked(house, 1) == ([] if status == "lost" else [1])
+
+    def test_end_a_day_after_nobody_can_give_one_any_more(self, house: House) -> None:
+        house.handle(record(replies={"days": 2}))
+        house.receive_at_own_url(house.one(), "ref=ref1&status=there")
+        house.wire.say("/report", *["there"] * 200)
+
+        while house.one().due_at is not None:
+            house.now = max(house.now, house.one().due_at or house.now)
+            house.reconcile()
+
+        assert house.now == NOON + timedelta(days=3)
+        assert house.one().status is Status.DELIVERED
+        assert len(asked(house)) == 2 + 72, "after a minute, after six, then every hour, and at the end"
+
+    def test_go_on_where_the_watch_ended_before_them(self, house: House, stored: Stored) -> None:
+        house.handle(record(replies={"days": 5}))
+        house.wire.say("/report", "not yet", "not yet|yes")
+        self.when_asked(house, 1)
+        house.now = NOON + timedelta(hours=72)
+        house.reconcile()
+        assert house.one().status is Status.UNCONFIRMED
+
+        house.later(hours=1)
+        house.reconcile()
+
+        assert [reply["text"]["S"] for reply in stored()] == ["yes"]
+        assert house.one().status is Status.UNCONFIRMED
+
+    def test_are_asked_for_once_by_two_runs_at_once(self, house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+        house.handle(record(replies=True))
+        house.receive_at_own_url(house.one(), "ref=ref1&status=there")
+        house.later(minutes=1)
+        _run_another_between_reading_and_writing(house, monkeypatch)
+
+        house.reconcile()
+
+        assert asked(house) == ["ref1"]
+
+    def test_are_not_asked_for_of_a_provider_that_is_not_enabled_any_more(self, house: House) -> None:
+        house.handle(record(replies=True))
+        house.receive_at_own_url(house.one(), "ref=ref1&status=there")
+        house.enabled = ("castello",)
+        house.later(minutes=1)
+
+        house.reconcile()
+
+        assert asked(house) == []
+        assert house.one().due_at is None
+
+    def test_one_that_cannot_be_stored_loses_no_report(self, house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+        house.handle(record(replies=True))
+        house.later(minutes=1)
+        house.wire.say("/report", "there|yes")
+        monkeypatch.setattr(house.ledger, "keep_reply", fails)
+
+        house.reconcile()
+
+        assert house.one().status is Status.DELIVERED
+
+
+class _Telling(Plainline):
+    """To `/report` it answers `status|what was answered`."""
+
+    tells_replies = True
+
+    def reports_and_replies(
+        self, asks: Sequence[Ask], now: datetime, exchange: HttpExchange
+    ) -> tuple[list[Report], list[Reply]]:
+        report = next(iter(self.query(asks, now, exchange)), None)
+        if report is None:
+            return [], []
+        word, _, said = (report.provider_code or "").partition("|")
+        replies = [Reply(self.key, said, asks[0].to, said, provider_ref=asks[0].provider_ref)] if said else []
+        known = [replace(report, status=STATUSES[word], provider_code=word)] if word in STATUSES else []
+        return known, replies
 
 
 class _Bulk(Plainline):

@@ -81,9 +81,14 @@ def test_what_is_still_not_understood_stays_and_does_not_come_round_in_one_run(s
     assert told(replay(sent)) == (60, 0, False)
 
 
-def test_a_report_whose_message_became_known_later_is_applied(house: House) -> None:
-    house.receive("plainline", TOKEN, "status=there&ref=ref1&to=%2B886912345678")
-    house.handle(record())
+def test_a_report_whose_message_became_known_later_is_applied(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever made it known was lost before looking at what had come before."""
+    house.enabled = ("castello",)
+    house.receive("castello", TOKEN, "status=there&ref=ref1&to=%2B886912345678")
+    with monkeypatch.context() as lost:
+        link = house.ledger.link
+        lost.setattr(house.ledger, "link", lambda *known: link(*known)[:0])
+        house.handle(record())
 
     answer = replay(house)
 

@@ -11,6 +11,7 @@ from smsgate import telemetry
 from smsgate.addressed import addressed
 from smsgate.clock import TAIPEI
 from smsgate.ledger import Ledger, message_id_of, reply_id_of
+from smsgate.lifecycle import TOLD_WITHIN
 from smsgate.messages import Message, Reply
 from smsgate.status import Status
 from smsgate.stop_words import word_of
@@ -18,8 +19,6 @@ from smsgate.suppression import Suppressions
 
 # The longest any vendor keeps a two-way number open for an answer.
 _ANSWERED_WITHIN = timedelta(days=30)
-_TOLD_WITHIN = timedelta(days=1)
-"""A vendor may keep what was typed to itself: "我們將會在簡訊發出後 24 小時傳送 CallBack 資訊"."""
 _MINUTE = timedelta(minutes=1)  # Some vendors tell no seconds.
 _LOOKED_AT = 25
 _LONGEST_SENDER = 128
@@ -106,7 +105,7 @@ class Conversation:
             if message is None or went_out is None or went_out > now:
                 continue
             days = message.reply_days
-            if now - went_out > (timedelta(days=days) + _TOLD_WITHIN if days else _ANSWERED_WITHIN):
+            if now - went_out > (timedelta(days=days) + TOLD_WITHIN if days else _ANSWERED_WITHIN):
                 continue
             yield _Candidate(
                 message,

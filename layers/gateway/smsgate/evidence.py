@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from datetime import datetime
 
 from smsgate import lifecycle
@@ -11,7 +12,7 @@ from smsgate.daybook import Daybook
 from smsgate.ledger import Ledger
 from smsgate.lifecycle import Watch
 from smsgate.messages import Message, Report
-from smsgate.providers.base import Provider, ReadsReceipts
+from smsgate.providers.base import Provider, Queries, ReadsReceipts
 from smsgate.suppression import Suppressions
 
 
@@ -21,12 +22,14 @@ class Evidence:
         ledger: Ledger,
         suppressions: Suppressions,
         daybook: Daybook,
+        find: Callable[[str], type[Provider] | None],
         watch: Watch,
         clock: Callable[[], datetime],
     ) -> None:
         self._ledger = ledger
         self._suppressions = suppressions
         self._daybook = daybook
+        self._find = find
         self._watch = watch
         self._clock = clock
 
@@ -40,7 +43,8 @@ class Evidence:
         def step(known: Message) -> Message:
             nonlocal before
             before = known
-            return lifecycle.report(known, report, self._clock(), self._watch)
+            told = lifecycle.report(known, report, self._clock(), self._watch)
+            return self.listen(told) if told is not known else told
 
         after = self._ledger.change_from(message, step)
         self._daybook.corrected(before, after)
@@ -58,6 +62,24 @@ class Evidence:
         self.apply(message, report, provider)
         return True
 
+    def listen(self, message: Message) -> Message:
+        """As a message is written after its last report: asked about on, where only that brings its answers."""
+        reader = self._find(message.provider or "") if message.reply_days is not None else None
+        if reader is None or not issubclass(reader, Queries) or not reader.tells_replies:
+            return message
+        return lifecycle.listen(message, self._clock(), self._watch)
+
+    def settle(self, provider: str, reports: Sequence[Report], callback_key: str) -> bool:
+        """A callback came to nothing at first. Once each of its reports has its message, it is listed no more.
+
+        Each is applied again, and not only looked for: whoever made its message known may be lost before doing it.
+        """
+        # From the end: where many were faster than the answer, the last of them is usually the last to be known.
+        if not all(self.receive(provider, report, callback_key) for report in reversed(reports)):
+            return False
+        self._ledger.callback_understood(callback_key)
+        return True
+
     def link(self, message: Message, provider: type[Provider], provider_ref: str) -> Message:
         """A provider's reference is known from now on: apply the reports that were faster than its answer."""
         for key in self._ledger.link(provider.key, provider_ref, message):
@@ -68,9 +90,14 @@ class Evidence:
                 reports = provider.read_receipts(callback)
             except Exception:  # noqa: S112
                 continue  # It was counted and marked when it came.
+            others: list[Report] = []
             for report in reports:
                 if report.provider_ref == provider_ref and report.to == message.to:
                     message = self.apply(message, report, provider.key)
+                else:
+                    others.append(report)
+            with suppress(Exception):  # What others were told must not keep this one waiting; it stays listed.
+                self.settle(provider.key, others, key)
         return message
 
     def _is_news(self, message: Message, report: Report) -> bool:

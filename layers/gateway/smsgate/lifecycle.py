@@ -23,9 +23,13 @@ _LONGEST_TIME = 40
 RESENDS = 2
 """How often `on_doubt: resend` sends again after a dispatch that may have gone out."""
 
+TOLD_WITHIN = timedelta(days=1)
+"""A vendor may keep what was typed to itself: "我們將會在簡訊發出後 24 小時傳送 CallBack 資訊"."""
+
 Data = tuple[tuple[str, str], ...]
 
 _OVERDUE = "overdue"
+_ON_THE_PHONE = frozenset({Status.DELIVERED, Status.UNCONFIRMED})
 _ANSWERED = frozenset({"accepted", "refused", "not_sent"})
 _OUTCOME_WORDS = {Accepted: "accepted", Refused: "refused", NotSent: "not_sent", MaybeSent: "maybe_sent"}
 
@@ -243,6 +247,34 @@ def watched(message: Message, watch: Watch) -> Message:
     return replace(message, due_at=watch.ends(message))
 
 
+def not_asked(message: Message, now: datetime) -> Message:
+    """There was no time left to ask: it is as due as it was."""
+    if message.due_at is None or message.due_at <= now:
+        return message
+    return replace(message, checks=max(0, message.checks - 1), due_at=now)
+
+
+def listen(message: Message, now: datetime, watch: Watch) -> Message:
+    """Its provider tells answers to whoever asks, and they are asked for: it is asked on after its final report."""
+    ends = _answerable_until(message)
+    if message.due_at is not None or ends is None or now >= ends:
+        return message
+    return replace(message, due_at=watch.next_check(message.checks, now))
+
+
+def listened(message: Message, now: datetime, watch: Watch) -> Message:
+    """Its provider is being asked for answers; for the last time, where nobody can give one any more."""
+    ends = _answerable_until(message)
+    goes_on = ends is not None and now < ends
+    due = min(watch.next_check(message.checks + 1, now), ends) if ends and goes_on else None
+    return replace(message, checks=message.checks + 1, due_at=due)
+
+
+def rest(message: Message) -> Message:
+    """Nobody need look at it any more."""
+    return replace(message, due_at=None)
+
+
 def is_overdue(message: Message, now: datetime, after: timedelta) -> bool:
     """Taken so long ago, and nothing was heard of it."""
     return not _reports(message) and now >= overdue_at(message, after)
@@ -268,6 +300,14 @@ def noted_overdue(message: Message) -> datetime | None:
 def woken(message: Message, again: datetime) -> Message:
     """A parked message is being brought back to the sender; should that fail, it is woken `again`."""
     return replace(message, due_at=again) if message.status is Status.ACCEPTED else message
+
+
+def _answerable_until(message: Message) -> datetime | None:
+    """None where no answers were asked for, or nobody can have read it."""
+    if message.reply_days is None or message.status not in _ON_THE_PHONE or not message.attempts:
+        return None
+    went_out = max(message.attempts[-1].at, message.send_at or message.attempts[-1].at)
+    return went_out + timedelta(days=message.reply_days) + TOLD_WITHIN
 
 
 def _call(message: Message, provider: str, now: datetime, until: datetime, batch: str | None = None) -> Message:

@@ -37,10 +37,12 @@ class Receipts:
             return False
         for reply in replies:
             self._conversation.receive(reply, callback.path)
-        unmatched = sum(not self._apply(provider_key, report, key) for report in reports)
-        if unmatched:
-            self._intake.unmatched(provider_key, key, unmatched, len(reports))
-        return not unmatched
+        unmatched = [report for report in reports if not self._apply(provider_key, report, key)]
+        if not unmatched:
+            return True
+        self._intake.unmatched(provider_key, key, len(unmatched), len(reports))
+        # Whoever made a message known in this very moment did not find the mark that it would have lifted.
+        return self._evidence.settle(provider_key, unmatched, key)
 
     def _apply(self, provider_key: str, report: Report, key: str) -> bool:
         telemetry.count("ReceiptReceived", provider=provider_key)

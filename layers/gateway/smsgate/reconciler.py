@@ -79,7 +79,7 @@ class Reconciler:
             for ids in self._due(time_left):
                 looked_at = [message for message in pool.map(partial(self._look, overdue), ids) if message is not None]
                 self._wake_ups.send(message for message in looked_at if message.status is Status.ACCEPTED)
-                taken = [message for message in looked_at if message.status in (Status.SENT, Status.SCHEDULED)]
+                taken = [message for message in looked_at if message.status is not Status.ACCEPTED]
                 self._ask_all(pool, taken, time_left)
                 overdue.tell(taken, pool.map)
         telemetry.gauge("DoubtfulOpen", self._ledger.doubtful())
@@ -126,7 +126,10 @@ class Reconciler:
         if taken is message:
             return None
         result = self._ledger.save(taken)
-        return result.message if isinstance(result, Saved) and result.message.due_at else None
+        if not isinstance(result, Saved):
+            return None
+        has_ended = result.message.status.is_final and result.message.status is not message.status
+        return None if has_ended else result.message
 
     def _next(self, overdue: Overdue, message: Message, now: datetime) -> Message:
         if message.status is Status.SENDING:
@@ -136,9 +139,11 @@ class Reconciler:
                 if end is not message:
                     return end
             return planned(message, now)
+        if message.status.is_final:
+            return lifecycle.listened(message, now, self._watch) if self._can_ask(message) else lifecycle.rest(message)
         ended = lifecycle.unconfirm(message, now, self._watch)
         if ended is not message:
-            return ended
+            return self._evidence.listen(ended)
         if self._can_ask(message):
             return overdue.note(lifecycle.checked(message, now, self._watch), now)
         return overdue.note(lifecycle.watched(message, self._watch), now)
@@ -177,7 +182,8 @@ class Reconciler:
         questions: Sequence[_Question],
     ) -> None:
         if time_left() < self._deadline:
-            return  # Each is due again at its next check.
+            self._put_back(questions)
+            return
         with self._contained(key, account):
             if self._suspensions.forbids_questions(key, account.version):
                 return
@@ -185,7 +191,18 @@ class Reconciler:
             reports, replies = provider.reports_and_replies(asks, self._clock(), account.line)
             self._apply(key, questions, reports)
             for reply in replies:
-                self._conversation.receive(reply)
+                self._receive(reply)
+
+    def _put_back(self, questions: Sequence[_Question]) -> None:
+        """For the next run: without an answer they would wait for their next check, a day perhaps."""
+        telemetry.count("QuestionsPutBack", value=len(questions))
+        for question in questions:
+            message_id = question.message.message_id
+            try:
+                self._ledger.change_from(question.message, partial(lifecycle.not_asked, now=self._clock()))
+            except Exception as error:
+                extra = {"message_id": message_id, "error": type(error).__name__}
+                self._log.error("question not put back", extra=extra)
 
     def _apply(self, key: str, questions: Sequence[_Question], reports: Iterable[Report]) -> None:
         asked = {(question.ask.provider_ref, question.ask.to): question.message for question in questions}

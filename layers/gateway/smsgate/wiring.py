@@ -92,7 +92,7 @@ class Wiring:
 
     @cached_property
     def evidence(self) -> Evidence:
-        return Evidence(self.ledger, self.suppressions, self.daybook, self.watch, self.clock)
+        return Evidence(self.ledger, self.suppressions, self.daybook, PROVIDERS.get, self.watch, self.clock)
 
     @cached_property
     def conversation(self) -> Conversation:

@@ -202,6 +202,7 @@ class Queries(ABC):
     """Can be asked what became of a message."""
 
     asks_per_call: ClassVar[int] = 1
+    tells_replies: ClassVar[bool] = False  # with the reports, for as long as it is asked
 
     @abstractmethod
     def query(self, asks: Sequence[Ask], now: datetime, exchange: Line) -> list[Report]:

@@ -137,6 +137,7 @@ class Every8d(Provider, Queries, Cancels, TellsCredit, ReadsReceipts, ReadsRepli
         receipts="account",
     )
     asks_per_call = 50
+    tells_replies = True
     replies_to_receipts = True
 
     def __init__(self, account: Mapping[str, object]) -> None:
