@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
@@ -47,7 +47,7 @@ from smsgate.wire import (
     SoapRequest,
     SoapResponse,
 )
-from tests.providers.strategies import companies, countries, examples, numbers, payloads, verdict
+from tests.providers.strategies import numbers
 
 NOW = datetime(2026, 11, 20, 4, 0, tzinfo=UTC)  # noon in Taipei
 PASSWORD = "s3cret-canary-password"
@@ -459,80 +459,6 @@ class ProviderContract(BasicsContract):
 
         for secret in (PASSWORD, TEXT, "canary", NUMBER, NUMBER[4:]):
             assert secret not in "\n".join([*shown, caplog.text])
-
-
-class PhonesContract(Contract):
-    """Against a server that read the same document: encoded, sent, decoded there, and shown on a phone.
-
-    The test's module has the server as its fixture `server`.
-    """
-
-    silent_countries: ClassVar[frozenset[str]] = frozenset()
-    """Where no number passes its checks, though its capabilities name no country that is left out."""
-
-    def hand_over(self, server: Any, messages: tuple[Message, ...]) -> Sequence[Outcome]:
-        """What became of these messages, over the wire it is deployed with or the plainest there is."""
-        raise NotImplementedError
-
-    def charged(self, message: Message) -> int:
-        """What the server takes for it."""
-        return int(self.provider_class.measure(message).points)
-
-    @given(data=st.data())
-    @anything
-    def test_any_text_to_any_number_that_is_allowed_is_shown_on_that_phone_as_it_was_written(
-        self, server: Any, data: st.DataObject
-    ) -> None:
-        messages = data.draw(companies(self.provider_class, NOW))
-        before = len(server.accepted)
-        server.phones.clear()
-
-        outcomes = self.hand_over(server, messages)
-
-        refs = {outcome.provider_ref for outcome in outcomes if isinstance(outcome, Accepted)}
-        assert [type(outcome) for outcome in outcomes] == [Accepted] * len(messages)
-        assert server.wait_until(lambda: len(_shown(server, refs)) >= len(messages), seconds=30)
-        assert sorted(_shown(server, refs)) == sorted((message.to, message.text) for message in messages)
-        assert sorted((taken.to, taken.points) for taken in server.accepted[before:]) == sorted(
-            (message.to, self.charged(message)) for message in messages
-        )
-
-    def test_a_number_of_each_kind_in_each_country_it_reaches_is_texted(self, server: Any) -> None:
-        lost = []
-
-        for to in (number for found in examples(self.provider_class, NOW).values() for number in found):
-            server.phones.clear()
-            (outcome,) = self.hand_over(server, (hello(to=to, text="hi"),))
-            refs = {outcome.provider_ref} if isinstance(outcome, Accepted) else set()
-            if not refs or not server.wait_until(lambda refs=refs: _shown(server, refs)):
-                lost.append((to, outcome))
-            assert all(shown == (to, "hi") for shown in _shown(server, refs)), to
-
-        assert lost == []
-
-    def test_the_numbers_it_is_tried_with_are_of_all_countries_it_reaches(self) -> None:
-        named = self.provider_class.capabilities.countries
-
-        reached = frozenset(examples(self.provider_class, NOW))
-
-        assert reached == (countries() if named is None else named) - self.silent_countries
-
-    def test_most_of_what_it_is_tried_with_is_allowed(self) -> None:
-        verdicts = []
-
-        @given(payload=payloads(self.provider_class, NOW))
-        @settings(max_examples=200, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
-        def judge(payload: dict[str, object]) -> None:
-            verdicts.append(verdict(self.provider_class, payload, NOW))
-
-        judge()
-
-        assert verdicts.count(None) > len(verdicts) / 2
-
-
-def _shown(server: Any, refs: set[str]) -> list[tuple[str, str]]:
-    """Number and text of all that any phone shows under these references."""
-    return [(phone, each.text) for phone, shown in list(server.phones.items()) for each in shown if each.ref in refs]
 
 
 class QuestionContract(Contract):

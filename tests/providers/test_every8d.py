@@ -21,10 +21,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from local.simulators.base import Closes, Cut, Hangs, Says, Step
+from local.simulators.base import Cut, Says, Step
 from local.simulators.every8d import Every8d as Simulator
 from smsgate.callbacks import callback_of
-from smsgate.clock import TAIPEI
+from smsgate.clock import SECOND, TAIPEI
 from smsgate.ledger import Ledger
 from smsgate.lines import Lines
 from smsgate.messages import Attempt, Dispatch, Form, Message, Reply, Report, TooLong
@@ -54,7 +54,6 @@ from tests.providers.contract import (
     CancelsContract,
     Contract,
     CreditContract,
-    PhonesContract,
     ProviderContract,
     QueriesContract,
     ReceiptsContract,
@@ -65,6 +64,7 @@ from tests.providers.contract import (
     anything,
     hello,
 )
+from tests.providers.server_contract import HttpServerContract
 
 ACCOUNT: Mapping[str, object] = {"username": "test", "password": PASSWORD}
 URL = "https://oms.every8d.com/API21/SOAP/SMS.asmx"
@@ -1445,15 +1445,29 @@ def shown_on(server: Simulator, phone: str, ref: str) -> list[str]:
     return [shown.text for shown in server.phones[phone] if shown.ref == ref]
 
 
-class TestPhones(PhonesContract):
+class TestServer(HttpServerContract):
     provider_class = Every8d
+    step = SECOND
+    operation = "sendSMS"
+    own_faults = (
+        (Cut(300), MaybeSent, True),
+        (Cut(300, on_the_wire=True), MaybeSent, True),
+        (Says(SENT, status=502, carried_out=True), MaybeSent, True),
+        (Simulator.says(None, carried_out=True), MaybeSent, True),
+        (Simulator.says("-99,x", carried_out=True), MaybeSent, True),
+        (Simulator.faults(carried_out=True), MaybeSent, True),
+        (Simulator.says(f"285.0,1,1.0,0,{BATCH[:-4]}", carried_out=True), MaybeSent, True),
+        (Simulator.says("-306,x"), Refused, False),
+        (Simulator.says("-301,x"), Accepted, True),
+    )
 
     @pytest.fixture(autouse=True)
     def _account(self, account: Account) -> None:
         self.line = account
 
-    def hand_over(self, server: Simulator, messages: tuple[Message, ...]) -> Sequence[Outcome]:
-        return submit_all(Every8d(server.secret()), self.line, *messages, now=server.now())
+    def hand_over(self, server: Simulator, messages: tuple[Message, ...], now: datetime) -> Sequence[Outcome]:
+        self.line.hang_up()
+        return submit_all(Every8d(server.secret()), self.line, *messages, now=now)
 
 
 @pytest.mark.parametrize("hostile", HOSTILE)
@@ -1548,20 +1562,6 @@ def test_a_message_that_went_out_and_one_that_never_was_cannot_be_erased(
         assert isinstance(provider.cancel(Ask(batch, NUMBER, submitted_at=NOW), account), Refusal)
 
 
-@given(ahead=st.timedeltas(timedelta(milliseconds=1), timedelta(days=400)))
-@anything
-def test_no_future_time_is_past_when_it_arrives_or_early_when_it_comes(
-    server: Simulator, account: Account, ahead: timedelta
-) -> None:
-    now = server.now()
-
-    submit_all(Every8d(server.secret()), account, hello(send_at=now + ahead), now=now)
-
-    due = server.accepted[-1].due
-    assert due is not None
-    assert now + ahead <= due <= now + max(ahead, timedelta(seconds=30)) + timedelta(seconds=1)
-
-
 @pytest.mark.parametrize("lose", ["restart", "midnight", "close"])
 def test_a_session_that_ended_costs_one_login_and_no_message(
     server: Simulator, account: Account, provider: Every8d, lose: str
@@ -1601,53 +1601,12 @@ def test_a_wrong_password_is_tried_once_a_call_and_sends_nothing(server: Simulat
     server.bad_logins = before
 
 
-@pytest.mark.parametrize(
-    ("fault", "outcome", "taken"),
-    [
-        (Closes(), MaybeSent, True),
-        (Closes(carried_out=False), MaybeSent, False),
-        (Hangs(0.1), MaybeSent, True),
-        (Cut(300), MaybeSent, True),
-        (Cut(300, on_the_wire=True), MaybeSent, True),
-        (Cut(0), MaybeSent, True),
-        (Says(b"<html>busy</html>"), MaybeSent, False),
-        (Says(SENT, status=502, carried_out=True), MaybeSent, True),
-        (Says(b"", status=302, headers=(("Location", "http://127.0.0.1:9/"),)), MaybeSent, False),
-        (Simulator.says(None, carried_out=True), MaybeSent, True),
-        (Simulator.says("-99,x", carried_out=True), MaybeSent, True),
-        (Simulator.faults(carried_out=True), MaybeSent, True),
-        (Simulator.says(f"285.0,1,1.0,0,{BATCH[:-4]}", carried_out=True), MaybeSent, True),
-        (Simulator.says("-306,x"), Refused, False),
-        (Simulator.says("-301,x"), Accepted, True),
-    ],
-)
-def test_whatever_goes_wrong_on_the_wire_nothing_is_said_that_is_not_so(
-    server: Simulator, account: Account, provider: Every8d, fault: Any, outcome: type[Outcome], taken: bool
-) -> None:
-    account.hang_up()
-    before = len(server.accepted)
-    server.script(fault, operation="sendSMS")
-
-    (result,) = submit_all(provider, account, hello(), now=server.now())
-
-    assert isinstance(result, outcome)
-    assert len(server.accepted) - before == taken
-
-
-def test_where_nobody_listens_nothing_was_sent(server: Simulator, account: Account, provider: Every8d) -> None:
-    server.go_offline()
-    try:
-        (outcome,) = submit_all(provider, account, hello(), now=server.now())
-    finally:
-        server.come_back()
-
-    assert isinstance(outcome, NotSent)
-
-
 @pytest.fixture
-def heard(server: Simulator, monkeypatch: pytest.MonkeyPatch) -> list[Callback]:
-    """What the pretended server calls our URL with."""
+def heard(server: Simulator, account: Account, provider: Every8d, monkeypatch: pytest.MonkeyPatch) -> list[Callback]:
+    """What the pretended server calls our URL with, once it has nothing left to do for the tests before."""
     callbacks: list[Callback] = []
+    last = batch_of(submit_all(provider, account, hello(), now=server.now())[0])
+    assert server.wait_until(lambda: shown_on(server, NUMBER, last), seconds=30)
 
     def hear(url: str, data: bytes | None = None) -> None:
         callbacks.append(Callback("GET", "", urlsplit(url).query))

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from local.simulators.base import Closes, Hangs, Says, Step
 from local.simulators.meteorsis import Meteorsis as Simulator
+from smsgate.clock import MINUTE
 from smsgate.messages import Attempt, Dispatch, Form, Lane, Message, Report, TooLong
 from smsgate.outcomes import Accepted, MaybeSent, NotSent, Outcome, Refused
 from smsgate.providers.base import UNREADABLE, Cancels, MailAnswer, PollsReplies, Queries, ReadsReplies, TellsCredit
@@ -31,12 +32,12 @@ from tests.providers.contract import (
     PASSWORD,
     TEXT,
     BasicsContract,
-    PhonesContract,
     ReceiptsContract,
     Wire,
     anything,
     hello,
 )
+from tests.providers.server_contract import ServerContract
 
 ACCOUNT: Mapping[str, object] = {
     "username": "test",
@@ -1038,13 +1039,15 @@ def shown(server: Simulator, number: str, answer: MailAnswer) -> list[str]:
     return [each.text for each in server.phones[number] if each.ref == reference]
 
 
-class TestPhones(PhonesContract):
+class TestServer(ServerContract):
     provider_class = Meteorsis
+    step = MINUTE
+    on_the_way = timedelta(minutes=2)
     silent_countries = frozenset({"TA", "TK"})  # Tristan da Cunha and Tokelau: four digits behind +290 and +690
 
-    def hand_over(self, server: Simulator, messages: tuple[Message, ...]) -> Sequence[Outcome]:
+    def hand_over(self, server: Simulator, messages: tuple[Message, ...], now: datetime) -> Sequence[Outcome]:
         sender: dict[str, Any] = {} if messages[0].sender or messages[0].to.startswith("+852") else {"sender": "Acme"}
-        read = {answer.message_id: answer.outcome for answer in answered(server, *messages, **sender)}
+        read = {answer.message_id: answer.outcome for answer in answered(server, *messages, now=now, **sender)}
         return [read[message.message_id] for message in messages]
 
 

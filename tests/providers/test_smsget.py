@@ -16,12 +16,13 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from local.simulators.base import Closes, Cut, Hangs, Says, Step
+from local.simulators.base import Says, Step
 from local.simulators.smsget import SmsGet as Simulator
 from smsgate.callbacks import callback_of
+from smsgate.clock import MINUTE
 from smsgate.messages import Dispatch, Form, Message, Reply, Report, TooLong
 from smsgate.numbers import country
-from smsgate.outcomes import Accepted, MaybeSent, NotSent, Outcome, Refused
+from smsgate.outcomes import Accepted, MaybeSent, Outcome, Refused
 from smsgate.providers.base import UNREADABLE, Cancels, CannotSay, PollsReplies, Queries
 from smsgate.providers.smsget import SmsGet
 from smsgate.reasons import Code, Reason
@@ -33,7 +34,6 @@ from tests.providers.contract import (
     NUMBER,
     PASSWORD,
     CreditContract,
-    PhonesContract,
     ProviderContract,
     ReceiptsContract,
     RepliesContract,
@@ -42,6 +42,7 @@ from tests.providers.contract import (
     hello,
     http_answer,
 )
+from tests.providers.server_contract import HttpServerContract
 
 EVENTS = Path(__file__).parents[2] / "events"
 
@@ -1154,29 +1155,21 @@ def shown_on(server: Simulator, phone: str, ref: str) -> list[str]:
     return [shown.text for shown in server.phones[phone] if shown.ref == ref]
 
 
-class TestPhones(PhonesContract):
+class TestServer(HttpServerContract):
     provider_class = SmsGet
+    step = MINUTE
+    own_faults = (
+        (Says(SENT, status=502, carried_out=True), MaybeSent, True),
+        (Simulator.says("009"), Refused, False),
+    )
 
-    def hand_over(self, server: Simulator, messages: tuple[Message, ...]) -> Sequence[Outcome]:
-        return SmsGet(server.secret()).send(Dispatch("smsget", messages, server.now()), plain_http.exchange)
+    def hand_over(self, server: Simulator, messages: tuple[Message, ...], now: datetime) -> Sequence[Outcome]:
+        return SmsGet(server.secret()).send(Dispatch("smsget", messages, now), plain_http.exchange)
 
     def charged(self, message: Message) -> int:
         """Where no price is documented, the server takes one that nobody can foresee."""
         measure = SmsGet.measure(message)
         return int(measure.points) if country(message.to) in ("TW", "HK", "CN") else measure.parts * 3
-
-
-@pytest.mark.parametrize(
-    "text", ["a&b=c+d %41#?/\\", "「全形」，。！\n第二行", "<b>&amp;</b>", "%E6%B8%AC", "𠮷野家", "{} %s ${x}", "a|b,c"]
-)
-def test_texts_that_look_like_something_else_arrive_as_they_were_written(
-    server: Simulator, provider: SmsGet, text: str
-) -> None:
-    outcome = submit_one(provider, hello(text=text, to="+886987654321"), server.now())
-
-    assert isinstance(outcome, Accepted)
-    assert server.wait_until(lambda: shown_on(server, "+886987654321", outcome.provider_ref))
-    assert shown_on(server, "+886987654321", outcome.provider_ref) == [text]
 
 
 @given(to=any_number)
@@ -1227,19 +1220,6 @@ def test_what_is_too_long_here_is_too_long_there(server: Simulator, provider: Sm
     assert outcome.reason.code is refusal.reason.code is Code.TOO_LONG
 
 
-@given(ahead=st.timedeltas(timedelta(milliseconds=1), timedelta(days=400)))
-@settings(parent=anything)
-def test_no_future_time_is_past_when_it_arrives_or_early_when_it_comes(server: Simulator, ahead: timedelta) -> None:
-    now = server.now()
-
-    outcome = submit_one(SmsGet(server.secret()), hello(send_at=now + ahead), now)
-
-    due = server.accepted[-1].due
-    assert isinstance(outcome, Accepted)
-    assert due is not None
-    assert now + ahead <= due < now + max(ahead, timedelta(seconds=30)) + timedelta(minutes=1)
-
-
 def test_an_account_without_two_way_says_so(server: Simulator, provider: SmsGet) -> None:
     server.two_way = False
     try:
@@ -1249,43 +1229,6 @@ def test_an_account_without_two_way_says_so(server: Simulator, provider: SmsGet)
 
     assert isinstance(outcome, Refused)
     assert (outcome.reason.code, outcome.reason.provider_code) == (Code.UNSUPPORTED_FEATURE, "010")
-
-
-@pytest.mark.parametrize(
-    ("fault", "outcome", "taken"),
-    [
-        (Closes(), MaybeSent, True),
-        (Closes(carried_out=False), MaybeSent, False),
-        (Hangs(0.1), MaybeSent, True),
-        (Cut(30), MaybeSent, True),
-        (Cut(30, on_the_wire=True), MaybeSent, True),
-        (Cut(0), MaybeSent, True),
-        (Says(b"<html>busy</html>"), MaybeSent, False),
-        (Says(SENT, status=502, carried_out=True), MaybeSent, True),
-        (Says(b"", status=302, headers=(("Location", "http://127.0.0.1:9/"),)), MaybeSent, False),
-        (Simulator.says("009"), Refused, False),
-    ],
-)
-def test_whatever_goes_wrong_on_the_wire_nothing_is_said_that_is_not_so(
-    server: Simulator, provider: SmsGet, fault: Any, outcome: type[Outcome], taken: bool
-) -> None:
-    before = len(server.accepted)
-    server.script(fault, operation="send")
-
-    result = submit_one(provider, hello(), server.now())
-
-    assert isinstance(result, outcome)
-    assert len(server.accepted) - before == taken
-
-
-def test_where_nobody_listens_nothing_was_sent(provider: SmsGet, server: Simulator) -> None:
-    server.go_offline()
-    try:
-        outcome = submit_one(provider, hello(), server.now())
-    finally:
-        server.come_back()
-
-    assert isinstance(outcome, NotSent)
 
 
 def test_a_wrong_password_is_said_to_be_one_everywhere(server: Simulator) -> None:

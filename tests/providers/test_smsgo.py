@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -16,9 +16,10 @@ import pytest
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
-from local.simulators.base import Closes, Cut, Hangs, Says, Step
+from local.simulators.base import Closes, Says, Step
 from local.simulators.smsgo import SmsGo as Simulator
 from smsgate.callbacks import callback_of
+from smsgate.clock import SECOND
 from smsgate.messages import Attempt, Dispatch, Form, Message, Reply, Report, TooLong
 from smsgate.outcomes import Accepted, MaybeSent, NotSent, Outcome, Refused
 from smsgate.providers.base import UNREADABLE, Ask, CannotSay, Refusal
@@ -34,7 +35,6 @@ from tests.providers.contract import (
     PASSWORD,
     CancelsContract,
     CreditContract,
-    PhonesContract,
     ProviderContract,
     QueriesContract,
     ReceiptsContract,
@@ -44,6 +44,7 @@ from tests.providers.contract import (
     hello,
     http_answer,
 )
+from tests.providers.server_contract import CancelingServerContract, HttpServerContract
 from tests.providers.strategies import taiwans, texts
 
 ACCOUNT: Mapping[str, object] = {"username": "TesterId", "password": PASSWORD}
@@ -1549,31 +1550,26 @@ def shown_on(server: Simulator, phone: str, ref: str) -> list[str]:
     return [shown.text for shown in server.phones[phone] if shown.ref == ref]
 
 
-class TestPhones(PhonesContract):
+class TestServer(HttpServerContract, CancelingServerContract):
     provider_class = SmsGo
+    step = SECOND
+    own_faults = (
+        (Says(SENT, status=502, carried_out=True), MaybeSent, True),
+        (Simulator.says("-1"), MaybeSent, False),
+        (Simulator.says("-10", carried_out=True), MaybeSent, True),
+        (Simulator.says("-21"), NotSent, False),
+        (Simulator.says("-8"), Refused, False),
+    )
 
-    def hand_over(self, server: Simulator, messages: tuple[Message, ...]) -> Sequence[Outcome]:
+    def hand_over(self, server: Simulator, messages: tuple[Message, ...], now: datetime) -> Sequence[Outcome]:
         reply_url = "https://gateway.example/replies/smsgo/token" if messages[0].reply_days else None
-        dispatch = Dispatch("smsgo", messages, server.now(), None, reply_url)
+        dispatch = Dispatch("smsgo", messages, now, None, reply_url)
         return SmsGo(server.secret()).send(dispatch, plain_http.exchange)
 
     def charged(self, message: Message) -> int:
         """What replies cost besides is taken of every tenth message; of ASCII the document counts characters alone."""
         measure = SmsGo.measure(message)
         return parts(units(message.text or ""), 160, 153) if measure.encoding.endswith("ASCII") else measure.parts
-
-
-@pytest.mark.parametrize(
-    "text", ["a&b=c+d %41#?/\\", "「全形」，。！\n第二行", "<b>&amp;</b>", "%E6%B8%AC", "𠮷野家", "{} %s ${x}", "发展"]
-)
-def test_texts_that_look_like_something_else_arrive_as_they_were_written(
-    server: Simulator, provider: SmsGo, text: str
-) -> None:
-    outcome = submit_one(provider, hello(text=text, to=OTHER), server.now())
-
-    assert isinstance(outcome, Accepted)
-    assert server.wait_until(lambda: shown_on(server, OTHER, outcome.provider_ref))
-    assert shown_on(server, OTHER, outcome.provider_ref) == [text]
 
 
 @given(to=taiwans, title=texts, path=st.text(st.characters(codec="ascii", categories=("L", "N")), max_size=60))
@@ -1634,78 +1630,6 @@ def test_what_became_of_fifty_messages_is_asked_in_one_call(server: Simulator, p
     assert len(server.calls) == calls + 1
     assert {(report.provider_ref, report.to) for report in reports} == {(ask.provider_ref, ask.to) for ask in asks}
     assert {report.status for report in reports} == {Status.DELIVERED}
-
-
-def test_a_scheduled_message_can_be_taken_back_once(server: Simulator, provider: SmsGo) -> None:
-    before = server.credit
-    now = server.now()
-    outcome = submit_one(provider, hello(send_at=now + timedelta(hours=3)), now)
-    assert isinstance(outcome, Accepted)
-    asked = Ask(outcome.provider_ref, NUMBER, submitted_at=now)
-
-    waiting = provider.query([asked], now, plain_http.exchange)
-    first = provider.cancel(asked, plain_http.exchange)
-    second = provider.cancel(asked, plain_http.exchange)
-    (report,) = provider.query([asked], now, plain_http.exchange)
-
-    assert waiting == []
-    assert first is None
-    assert isinstance(second, Refusal)
-    assert report.status is Status.CANCELED
-    assert server.credit == before
-
-
-def test_a_message_that_went_out_cannot_be_taken_back(server: Simulator, provider: SmsGo) -> None:
-    outcome = submit_one(provider, hello(), server.now())
-    assert isinstance(outcome, Accepted)
-
-    answer = provider.cancel(Ask(outcome.provider_ref, NUMBER, submitted_at=server.now()), plain_http.exchange)
-
-    assert isinstance(answer, Refusal)
-
-
-@given(ahead=st.timedeltas(timedelta(milliseconds=1), timedelta(days=400)))
-@settings(parent=anything)
-def test_no_future_time_is_past_when_it_arrives_or_early_when_it_comes(server: Simulator, ahead: timedelta) -> None:
-    now = server.now()
-
-    outcome = submit_one(SmsGo(server.secret()), hello(send_at=now + ahead), now)
-
-    due = server.accepted[-1].due
-    assert isinstance(outcome, Accepted)
-    assert due is not None
-    assert now + ahead <= due < now + max(ahead, timedelta(seconds=30)) + timedelta(seconds=1)
-    assert due.astimezone(UTC).microsecond == 0
-
-
-@pytest.mark.parametrize(
-    ("fault", "outcome", "taken"),
-    [
-        (Closes(), MaybeSent, True),
-        (Closes(carried_out=False), MaybeSent, False),
-        (Hangs(0.1), MaybeSent, True),
-        (Cut(30), MaybeSent, True),
-        (Cut(30, on_the_wire=True), MaybeSent, True),
-        (Cut(0), MaybeSent, True),
-        (Says(b"<html>busy</html>"), MaybeSent, False),
-        (Says(SENT, status=502, carried_out=True), MaybeSent, True),
-        (Says(b"", status=302, headers=(("Location", "http://127.0.0.1:9/"),)), MaybeSent, False),
-        (Simulator.says("-1"), MaybeSent, False),
-        (Simulator.says("-10", carried_out=True), MaybeSent, True),
-        (Simulator.says("-21"), NotSent, False),
-        (Simulator.says("-8"), Refused, False),
-    ],
-)
-def test_whatever_goes_wrong_on_the_wire_nothing_is_said_that_is_not_so(
-    server: Simulator, provider: SmsGo, fault: Any, outcome: type[Outcome], taken: bool
-) -> None:
-    before = len(server.accepted)
-    server.script(fault, operation="send")
-
-    result = submit_one(provider, hello(), server.now())
-
-    assert isinstance(result, outcome)
-    assert len(server.accepted) - before == taken
 
 
 def test_where_nobody_listens_the_backup_host_takes_it_once(server: Simulator) -> None:

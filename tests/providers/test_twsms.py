@@ -14,8 +14,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from local.simulators.base import Closes, Cut, Hangs, Says, Step
+from local.simulators.base import Says, Step
 from local.simulators.twsms import TwSms as Simulator
+from smsgate.clock import MINUTE
 from smsgate.messages import Dispatch, Form, Message, Reply, Report, TooLong
 from smsgate.outcomes import Accepted, MaybeSent, NotSent, Outcome, Refused
 from smsgate.providers.base import Ask, CannotSay, Refusal
@@ -30,7 +31,6 @@ from tests.providers.contract import (
     PASSWORD,
     CancelsContract,
     CreditContract,
-    PhonesContract,
     ProviderContract,
     QueriesContract,
     ReceiptsContract,
@@ -40,6 +40,7 @@ from tests.providers.contract import (
     hello,
     http_answer,
 )
+from tests.providers.server_contract import CancelingServerContract, HttpServerContract
 
 ACCOUNT: Mapping[str, object] = {"username": "test", "password": PASSWORD, "reply_numbers": ["12345"]}
 LOGIN = f"username=test&password={PASSWORD}"
@@ -975,24 +976,18 @@ def shown_on(server: Simulator, phone: str, ref: str) -> list[str]:
     return [shown.text for shown in server.phones[phone] if shown.ref == ref]
 
 
-class TestPhones(PhonesContract):
+class TestServer(HttpServerContract, CancelingServerContract):
     provider_class = TwSms
+    step = MINUTE
+    own_faults = (
+        (Says(SENT, status=502, carried_out=True), MaybeSent, True),
+        (Simulator.says("99998"), NotSent, False),
+        (Simulator.says("99999", carried_out=True), MaybeSent, True),
+        (Simulator.says("00020"), Refused, False),
+    )
 
-    def hand_over(self, server: Simulator, messages: tuple[Message, ...]) -> Sequence[Outcome]:
-        return [submit_one(TwSms(server.secret()), message, server.now()) for message in messages]
-
-
-@pytest.mark.parametrize(
-    "text", ["a&b=c+d %41#?/\\", "「全形」，。！\n第二行", "<b>&amp;</b>", "%E6%B8%AC", "𠮷野家", "{} %s ${x}"]
-)
-def test_texts_that_look_like_something_else_arrive_as_they_were_written(
-    server: Simulator, provider: TwSms, text: str
-) -> None:
-    outcome = submit_one(provider, hello(text=text, to="+886987654321"), server.now())
-
-    assert isinstance(outcome, Accepted)
-    assert server.wait_until(lambda: shown_on(server, "+886987654321", outcome.provider_ref))
-    assert shown_on(server, "+886987654321", outcome.provider_ref) == [text]
+    def hand_over(self, server: Simulator, messages: tuple[Message, ...], now: datetime) -> Sequence[Outcome]:
+        return [submit_one(TwSms(server.secret()), message, now) for message in messages]
 
 
 @pytest.mark.parametrize(
@@ -1046,47 +1041,6 @@ def test_every_option_is_taken_as_it_was_meant(server: Simulator, provider: TwSm
     assert (taken.fields["expirytime"], taken.fields["lmsg"]) == ("7200", "N")
 
 
-@given(ahead=st.timedeltas(timedelta(milliseconds=1), timedelta(days=400)))
-@settings(parent=anything)
-def test_no_future_time_is_past_when_it_arrives_or_early_when_it_comes(server: Simulator, ahead: timedelta) -> None:
-    now = server.now()
-
-    outcome = submit_one(TwSms(server.secret()), hello(send_at=now + ahead), now)
-
-    due = server.accepted[-1].due
-    assert isinstance(outcome, Accepted)
-    assert due is not None
-    assert now + ahead <= due < now + max(ahead, timedelta(seconds=30)) + timedelta(minutes=1)
-
-
-def test_a_scheduled_message_can_be_taken_back_once(server: Simulator, provider: TwSms) -> None:
-    before = server.credit
-    now = server.now()
-    outcome = submit_one(provider, hello(send_at=now + timedelta(hours=3)), now)
-    assert isinstance(outcome, Accepted)
-    asked = Ask(outcome.provider_ref, NUMBER, submitted_at=now)
-
-    waiting = provider.query([asked], now, plain_http.exchange)
-    first = provider.cancel(asked, plain_http.exchange)
-    second = provider.cancel(asked, plain_http.exchange)
-    (report,) = provider.query([asked], now, plain_http.exchange)
-
-    assert waiting == []
-    assert first is None
-    assert isinstance(second, Refusal)
-    assert report.status is Status.CANCELED
-    assert server.credit == before
-
-
-def test_a_message_that_went_out_cannot_be_taken_back(server: Simulator, provider: TwSms) -> None:
-    outcome = submit_one(provider, hello(), server.now())
-    assert isinstance(outcome, Accepted)
-
-    answer = provider.cancel(Ask(outcome.provider_ref, NUMBER, submitted_at=server.now()), plain_http.exchange)
-
-    assert isinstance(answer, Refusal)
-
-
 def test_what_became_of_a_message_can_be_asked_days_later(server: Simulator, provider: TwSms) -> None:
     submitted = server.now()
     outcome = submit_one(provider, hello(), submitted)
@@ -1112,45 +1066,6 @@ def test_whatever_is_typed_on_a_phone_is_read_as_it_was_typed(server: Simulator,
 
 def taipei_day(server: Simulator) -> date:
     return (server.now().astimezone(UTC) + timedelta(hours=8)).date()
-
-
-@pytest.mark.parametrize(
-    ("fault", "outcome", "taken"),
-    [
-        (Closes(), MaybeSent, True),
-        (Closes(carried_out=False), MaybeSent, False),
-        (Hangs(0.1), MaybeSent, True),
-        (Cut(30), MaybeSent, True),
-        (Cut(30, on_the_wire=True), MaybeSent, True),
-        (Cut(0), MaybeSent, True),
-        (Says(b"<html>busy</html>"), MaybeSent, False),
-        (Says(SENT, status=502, carried_out=True), MaybeSent, True),
-        (Says(b"", status=302, headers=(("Location", "http://127.0.0.1:9/"),)), MaybeSent, False),
-        (Simulator.says("99998"), NotSent, False),
-        (Simulator.says("99999", carried_out=True), MaybeSent, True),
-        (Simulator.says("00020"), Refused, False),
-    ],
-)
-def test_whatever_goes_wrong_on_the_wire_nothing_is_said_that_is_not_so(
-    server: Simulator, provider: TwSms, fault: Any, outcome: type[Outcome], taken: bool
-) -> None:
-    before = len(server.accepted)
-    server.script(fault, operation="send")
-
-    result = submit_one(provider, hello(), server.now())
-
-    assert isinstance(result, outcome)
-    assert len(server.accepted) - before == taken
-
-
-def test_where_nobody_listens_nothing_was_sent(provider: TwSms, server: Simulator) -> None:
-    server.go_offline()
-    try:
-        outcome = submit_one(provider, hello(), server.now())
-    finally:
-        server.come_back()
-
-    assert isinstance(outcome, NotSent)
 
 
 def test_a_wrong_password_is_said_to_be_one_everywhere(server: Simulator) -> None:
