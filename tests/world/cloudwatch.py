@@ -10,7 +10,7 @@ import json
 import re
 from bisect import bisect_left, insort
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from itertools import pairwise
@@ -81,7 +81,7 @@ def _values(told: Any) -> Sequence[float]:
     return values
 
 
-_STATISTICS = {
+_STATISTICS: Mapping[str, Callable[[Sequence[float]], float]] = {
     "Sum": sum,
     "Minimum": min,
     "Maximum": max,
@@ -92,7 +92,7 @@ _STATISTICS = {
 
 # ── Alarms ───────────────────────────────────────────────────────────────────────────────────────────────────────────
 
-_COMPARISONS = {
+_COMPARISONS: Mapping[str, Callable[[float, float], bool]] = {
     "GreaterThanThreshold": lambda value, threshold: value > threshold,
     "GreaterThanOrEqualToThreshold": lambda value, threshold: value >= threshold,
     "LessThanThreshold": lambda value, threshold: value < threshold,
@@ -134,9 +134,10 @@ class Alarm:
         return self.periods + EXTRA_PERIODS
 
     def history(self, cloudwatch: CloudWatch, until: float) -> list[State]:
-        """Its state after every minute from the first at which all its periods are over."""
+        """Its state after every minute, from the end of its first period; of all of them, where none may be missing."""
         state, states = State.INSUFFICIENT_DATA, []
-        first = int(-(-self.period * self.periods // _MINUTE))
+        begins = self.period * (self.periods_looked_at if self.missing == "breaching" else 1)
+        first = int(-(-begins // _MINUTE))
         for minute in range(first, int(until // _MINUTE) + 1):
             state = self.state_after(self.points(cloudwatch, minute * _MINUTE), state)
             states.append(state)

@@ -137,7 +137,7 @@ class EventSource:
         self.paused = False  # somebody switched it off
         self._kernel = kernel
         self._random = random
-        self._queue = queue
+        self.queue = queue
         self._source = source
         self._invoke = invoke
         self._region = region
@@ -164,14 +164,14 @@ class EventSource:
         if self.paused:
             return
         while self._source.concurrency is None or self.running < self._source.concurrency:
-            letters = self._queue.receive(self._random.randint(1, self._source.batch_size))
+            letters = self.queue.receive(self._random.randint(1, self._source.batch_size))
             if not letters:
                 break
             self.running += 1
             records = [self._record(letter) for letter in letters]
             ids = [letter.message_id for letter in letters]
             self._invoke(self._source.function, {"Records": records}, lambda result, ids=ids: self._ended(ids, result))  # type: ignore[misc]
-        visible = self._queue.next_visible()
+        visible = self.queue.next_visible()
         if visible is not None and (self._source.concurrency is None or self.running < self._source.concurrency):
             self._look_at(max(visible, self._kernel.elapsed) + 0.01)
 
@@ -180,8 +180,8 @@ class EventSource:
         failed = failed_ids(result, ids, partial=self._source.partial_failures)
         for message_id in ids:
             if message_id not in failed:
-                self._queue.delete(message_id)
-        if self._queue.letters:
+                self.queue.delete(message_id)
+        if self.queue.letters:
             self._look_at(self._kernel.elapsed + self._random.uniform(*_POLLED_WITHIN))
 
     def _record(self, letter: Letter) -> dict[str, Any]:

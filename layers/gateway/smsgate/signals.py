@@ -57,7 +57,7 @@ def _changed(new: Plain, moment: Plain) -> None:
     elif status in _BECAME:
         telemetry.count(_BECAME[status], provider=provider)
     if status == Status.DELIVERED and new.get("attempts"):
-        submitted = max(time_of(new["attempts"][-1]["at"]), time_of(new.get("send_at", new["accepted_at"])))
+        submitted = max(time_of(new["attempts"][-1]["at"]), time_of(new.get("send_at") or new["accepted_at"]))
         telemetry.took("TimeToDelivery", max(time_of(moment["at"]) - submitted, timedelta(0)), provider=provider)
 
 
