@@ -11,7 +11,6 @@ from tests.faults.suite import Run
 from tests.faults.traffic import (
     MANY,
     REPORTED_AT_OWN_URL,
-    SENDS,
     accepts,
     alone,
     calls,
@@ -19,6 +18,7 @@ from tests.faults.traffic import (
     of_provider,
     repeats,
     statuses,
+    strike,
     until_over,
 )
 from tests.world.world import World
@@ -41,8 +41,8 @@ def doubt_every_call(run: Run, providers: Sequence[str], draw: Draw, *, taken: f
         random = dice(world)
         carried_out = {provider: _share(random, taken) for provider in providers}
         for provider in providers:
-            faults = [draw(random, provider, each) for each in carried_out[provider]]
-            world.providers[provider].script(*faults, operation=SENDS[provider][1].partition(".")[2])
+            for each in carried_out[provider]:
+                strike(world, draw(random, provider, each), provider, times=1)
             alone(world, provider, on_doubt=run.case)
         until_over(world)
 

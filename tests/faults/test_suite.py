@@ -126,12 +126,14 @@ class TestARun:
         assert (name, run["seed"], run["finished"]) == ("fault", 3, False)
         assert [count["seen"] for count in run["counts"]] == [21]
 
-    @pytest.mark.parametrize(("messages", "accepts", "violations"), [(19, 20, {}), (20, 21, {}), (20, 20, {"N3": 1})])
+    @pytest.mark.parametrize(
+        ("messages", "accepts", "violated"), [(19, 20, []), (20, 21, []), (20, 20, ["N3 no lie: it was taken"])]
+    )
     def test_it_fails_where_a_number_is_not_as_it_must_be(
-        self, messages: int, accepts: int, violations: dict[str, int]
+        self, messages: int, accepts: int, violated: list[str]
     ) -> None:
         def body(run: Run) -> None:
-            run.worlds, run.violations = [a_world(messages)], violations
+            run.worlds, run.told = [a_world(messages)], violated
             run.equal("accepts", accepts, 20)
 
         test = fault("F00", "for a test", Where.WIRE)(body)

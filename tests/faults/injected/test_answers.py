@@ -19,7 +19,6 @@ from tests.faults.traffic import (
     MANY,
     OVER_HTTP,
     REPORTED_AT_OWN_URL,
-    SENDS,
     accepts,
     alone,
     calls,
@@ -27,6 +26,7 @@ from tests.faults.traffic import (
     of_provider,
     some,
     statuses,
+    strike,
     until_over,
 )
 
@@ -110,7 +110,7 @@ def test_an_answer_is_what_it_is_and_not_what_it_is_said_to_be(run: Run) -> None
     with run.world(providers=some(run.seed, OVER_HTTP, 1)) as world:
         (provider,) = world.providers
         refusal = Says(_REFUSED_IN_BIG5[provider], content_type=_type_of(provider))
-        world.providers[provider].script(*[refusal] * 5, operation=SENDS[provider][1].partition(".")[2])
+        strike(world, refusal, provider, times=5)
         disguises = [_with_mark] * 5 + [_as_octets] * 5 + [_in_utf_16] * 5
         dice(world).shuffle(disguises)
         _disguise(world.providers[provider], disguises)
