@@ -171,10 +171,14 @@ class Faults:
         seconds: float = float("inf"),
         only: Callable[[Step], bool] | None = None,
     ) -> Rule:
-        """From now on (or so much later), for so many seconds. Gives the rule, whose `hits` say where it struck."""
+        """From now on (or so much later), for so many seconds. Gives the rule, whose `hits` say where it struck.
+
+        Without a moment it strikes before the call, a lost answer after it; a `number` says that by itself.
+        """
         since = self.now + delay
+        when = moment if moment or number is not None else _moment_of(fault)
         rule = Rule(
-            fault, service, operation, function, moment or _moment_of(fault), subject, who, number, times, skip, chance,
+            fault, service, operation, function, when, subject, who, number, times, skip, chance,
             since, since + seconds, only,
         )  # fmt: skip
         self._rules.append(rule)

@@ -111,13 +111,13 @@ class VirtualTransport(httpx.BaseTransport):
         """What will go wrong on their side; or what goes wrong before anything is there."""
         if isinstance(fault, OnTheirSide):
             return fault
+        if isinstance(fault, Kill):
+            self.steps.die()
         if isinstance(fault, Unavailable) or simulator.key in self.network.offline:
             raise httpx.ConnectError("connection refused or unreachable")
         match fault:
             case None:
                 pass
-            case Kill():
-                self.steps.die()
             case NoSuchName():
                 raise NameNotResolved("no such name")
             case BadCertificate():

@@ -17,6 +17,7 @@ Faults: see `tests/world/faults.py`. What the providers do besides is scripted w
 from __future__ import annotations
 
 import json
+import logging
 import os
 import random as random_module
 import threading
@@ -118,6 +119,7 @@ class World:
         self.faults = Faults(Random(f"{seed} faults"))
         self.clock_offset = timedelta(0)  # of the gateway's clock
         self.trace: list[Line] = []
+        self.steps: list[Step] = []  # every one that was taken, in their order
         self.logs: list[str] = []
         self.cloudwatch = CloudWatch()
         self.stopped: set[str] = set()  # functions whose schedule does not start them
@@ -160,6 +162,9 @@ class World:
         entropy = self._entropy.randbytes
         enter = self._leaves.enter_context
         enter(patch.dict(os.environ, self._environment()))
+        root = logging.getLogger()
+        # The test runner's copies of every line would cost as much as all the rest; `logs` has them.
+        enter(patch.object(root, "handlers", [each for each in root.handlers if "Capture" not in type(each).__name__]))
         for target, name, replacement in (
             (aws, "_client", self.services.client),
             (telemetry, "_write", self._print),
@@ -383,6 +388,7 @@ class World:
         step = Step(
             self._steps, self.kernel.elapsed, self.kernel.current.name, function, moment, service, operation, subject
         )
+        self.steps.append(step)
         fault = self.faults.at(step)
         self.note(f"{step}  !! {fault}" if fault else str(step))
         if isinstance(fault, Raises):
