@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import http.client
 import re
-import threading
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from urllib.parse import parse_qs, urlsplit
 from xml.sax.saxutils import escape, quoteattr
 
 import pytest
@@ -19,6 +16,7 @@ from lxml import etree
 from local.simulators import SIMULATORS
 from local.simulators.base import Closes, Step
 from local.simulators.every8d import OPERATIONS, Every8d
+from tests.local.listener import Listener, raw_call
 
 PHONE = "+886911222333"
 OTHER = "+886922333444"
@@ -35,35 +33,15 @@ def server() -> Iterator[Every8d]:
         yield simulator
 
 
-class Gateway:
+class Gateway(Listener):
     """Somebody who waits for reports, and answers as he is told."""
 
-    def __init__(self) -> None:
-        self.received: list[str] = []
-        self.status = 200
-        gateway = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                gateway.received.append(self.path)
-                self.send_response(gateway.status)
-                self.send_header("Content-Length", "0")
-                self.end_headers()
-
-            def log_message(self, *args: object) -> None:
-                """Quiet."""
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self._server.server_address[1]}/receipts/every8d/token"
-        threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
-
-    def close(self) -> None:
-        self._server.shutdown()
-        self._server.server_close()
+    @property
+    def url(self) -> str:
+        return f"{self.root}/receipts/every8d/token"
 
     def told(self) -> list[dict[str, str]]:
-        queries = (parse_qs(urlsplit(path).query, keep_blank_values=True) for path in self.received)
-        return [{name: values[0] for name, values in query.items()} for query in queries]
+        return [each.query for each in self.heard]
 
 
 @pytest.fixture
@@ -75,14 +53,8 @@ def gateway(server: Every8d) -> Iterator[Gateway]:
 
 
 def post(server: Every8d, body: str | bytes, headers: dict[str, str], path: str = Every8d.path) -> tuple[int, bytes]:
-    parts = urlsplit(server.root)
-    wire = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=5)
-    try:
-        wire.request("POST", path, body.encode() if isinstance(body, str) else body, headers)
-        answer = wire.getresponse()
-        return answer.status, answer.read()
-    finally:
-        wire.close()
+    status, said, _ = raw_call(server.root, "POST", path, body.encode() if isinstance(body, str) else body, headers)
+    return status, said
 
 
 def envelope(inside: str, soap: str = SOAP_11) -> str:
@@ -211,12 +183,7 @@ def test_an_envelope_that_is_not_exactly_right_is_a_fault(server: Every8d, body:
 
 
 def test_elsewhere_nothing_is_found_and_a_visitor_sees_a_page(server: Every8d) -> None:
-    parts = urlsplit(server.root)
-    wire = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=5)
-    wire.request("GET", Every8d.path)
-    page = wire.getresponse()
-    seen = page.status, page.read()
-    wire.close()
+    seen = raw_call(server.root, "GET", Every8d.path)
 
     assert post(server, GOOD, headers_11("getCredit"), "/other.asmx")[0] == 404
     assert (seen[0], b"SMS Web Service" in seen[1]) == (200, True)

@@ -10,7 +10,6 @@ import threading
 from collections.abc import Iterator
 from datetime import timedelta
 from email import message_from_bytes
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qsl, urlsplit
 
 import pytest
@@ -19,6 +18,7 @@ import trustme
 from local.simulators import SIMULATORS
 from local.simulators.base import Closes, Hangs, Late, Says, Step
 from local.simulators.meteorsis import Meteorsis, Twice
+from tests.local.listener import Listener
 
 PHONE = "+85261234567"
 
@@ -327,34 +327,20 @@ def test_offline_it_refuses_connections_and_comes_back_to_the_same_port(server: 
 
 
 @pytest.fixture
-def gateway() -> Iterator[tuple[str, list[str]]]:
-    received: list[str] = []
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            received.append(self.path)
-            self.send_response(200)
-            self.send_header("Content-Length", "0")
-            self.end_headers()
-
-        def log_message(self, *args: object) -> None:
-            """Quiet."""
-
-    http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=http.serve_forever, args=(0.02,), daemon=True).start()
-    yield f"http://127.0.0.1:{http.server_address[1]}/receipts/meteorsis/token", received
-    http.shutdown()
-    http.server_close()
+def gateway(server: Meteorsis) -> Iterator[Listener]:
+    gateway = Listener()
+    server.receipt_url = f"{gateway.root}/receipts/meteorsis/token"
+    yield gateway
+    gateway.close()
 
 
-def test_receipts_are_gets_of_the_parameters_of_section_6(server: Meteorsis, gateway: tuple[str, list[str]]) -> None:
-    server.receipt_url, received = gateway
+def test_receipts_are_gets_of_the_parameters_of_section_6(server: Meteorsis, gateway: Listener) -> None:
     server.plan_receipts((Step(0, "4"), Step(0.01, "21/304")))
 
     reference = answer(server).removeprefix("SMSDID:")
 
-    assert server.wait_until(lambda: len(received) == 2)
-    told = [dict(parse_qsl(urlsplit(path).query, strict_parsing=True)) for path in received]
+    assert server.wait_until(lambda: len(gateway.received) == 2)
+    told = [dict(parse_qsl(urlsplit(path).query, strict_parsing=True)) for path in gateway.received]
     assert list(told[0]) == [
         "smsdid", "recipient", "senderid", "content", "dos", "smsdstatus", "smsderrorcode", "charged",
     ]  # fmt: skip
@@ -365,13 +351,12 @@ def test_receipts_are_gets_of_the_parameters_of_section_6(server: Meteorsis, gat
     assert server.phones[PHONE] == []
 
 
-def test_who_is_on_the_register_is_spared_where_it_is_asked(server: Meteorsis, gateway: tuple[str, list[str]]) -> None:
-    server.receipt_url, received = gateway
+def test_who_is_on_the_register_is_spared_where_it_is_asked(server: Meteorsis, gateway: Listener) -> None:
     server.do_not_call = {PHONE}
 
     answer(server, *LINES, "[DNCR]=1")
-    assert server.wait_until(lambda: received)
-    assert "smsdstatus=21&smsderrorcode=307" in received[0]
+    assert server.wait_until(lambda: gateway.received)
+    assert "smsdstatus=21&smsderrorcode=307" in gateway.received[0]
     assert server.phones[PHONE] == []
 
     answer(server, *LINES, "[DNCR]=0")

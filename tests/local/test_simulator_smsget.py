@@ -5,18 +5,17 @@ from __future__ import annotations
 import http.client
 import json
 import re
-import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
-from urllib.parse import parse_qs, quote, unquote, unquote_plus, urlencode, urlsplit
+from urllib.parse import quote, unquote, unquote_plus, urlencode
 
 import pytest
 
 from local.simulators import SIMULATORS
 from local.simulators.base import Closes, Cut, Says, Step
 from local.simulators.smsget import SmsGet
+from tests.local.listener import Listener, call_with_form
 
 PHONE = "+886912345678"
 WRITTEN = "0912345678"
@@ -29,40 +28,15 @@ def server() -> Iterator[SmsGet]:
         yield simulator
 
 
-class Gateway:
+class Gateway(Listener):
     """Somebody who waits for callbacks and says ok."""
 
     def __init__(self) -> None:
-        self.received: list[tuple[str, bytes]] = []
-        gateway = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                body = self.rfile.read(int(self.headers["Content-Length"]))
-                assert self.headers["Content-Type"] == "application/x-www-form-urlencoded"
-                gateway.received.append((self.path, body))
-                self.send_response(200)
-                self.send_header("Content-Length", "2")
-                self.end_headers()
-                self.wfile.write(b"ok")
-
-            def log_message(self, *args: object) -> None:
-                """Quiet."""
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.root = f"http://127.0.0.1:{self._server.server_address[1]}"
-        threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
-
-    def close(self) -> None:
-        self._server.shutdown()
-        self._server.server_close()
+        super().__init__()
+        self.answer = lambda heard: "ok"
 
     def told(self, path: str) -> list[dict[str, str]]:
-        return [
-            {name: values[-1] for name, values in parse_qs(body.decode(), strict_parsing=True).items()}
-            for called, body in self.received
-            if called == path
-        ]
+        return [each.form for each in self.heard if each.path == path]
 
     def states(self) -> list[tuple[str, str]]:
         """Number and state of every row, in the order they came."""
@@ -80,17 +54,7 @@ def gateway(server: SmsGet) -> Iterator[Gateway]:
 
 
 def raw_call(server: SmsGet, page: str, form: str, verb: str = "POST") -> tuple[int, bytes, str]:
-    parts = urlsplit(server.root)
-    connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=5)
-    try:
-        if verb == "POST":
-            connection.request("POST", f"/{page}", form, {"Content-Type": "application/x-www-form-urlencoded"})
-        else:
-            connection.request(verb, f"/{page}?{form}")
-        answer = connection.getresponse()
-        return answer.status, answer.read(), answer.headers.get("Content-Type", "")
-    finally:
-        connection.close()
+    return call_with_form(server.root, verb, f"/{page}", form)
 
 
 def call(server: SmsGet, page: str, verb: str = "POST", **fields: str) -> dict[str, Any]:
@@ -336,11 +300,11 @@ def test_a_receipt_has_the_bytes_of_the_documents_sample(server: SmsGet, gateway
     sms_id = send(server)["error_msg"].split("|")[0]
 
     assert server.wait_until(lambda: server.callbacks)
-    ((_, body),) = gateway.received
+    (heard,) = gateway.heard
     assert re.fullmatch(
         f"sms_id={sms_id}&content=0912345678%7C59c4e123%7C"
         r"\d{4}-\d\d-\d\d\+\d\d%3A\d\d%3A\d\d%7CDELIVRD",
-        body.decode(),
+        heard.body.decode(),
     )
     assert (server.callbacks[0].status, server.callbacks[0].body) == (200, b"ok")
 
@@ -429,15 +393,15 @@ def test_a_reply_has_the_bytes_of_the_documents_sample(server: SmsGet, gateway: 
     server.reply(PHONE, "雙向簡訊回傳")
 
     assert server.wait_until(lambda: server.callbacks)
-    ((path, body),) = gateway.received
-    assert path == "/replies"
-    field = unquote_plus(body.decode().removeprefix("content="))
+    (heard,) = gateway.heard
+    assert heard.path == "/replies"
+    field = unquote_plus(heard.body.decode().removeprefix("content="))
     assert re.fullmatch(
         r"0912345678\|[0-9a-f]{8}\|\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\|"
         "03%E9%9B%99%E5%90%91%E7%B0%A1%E8%A8%8A%E5%9B%9E%E5%82%B3",
         field,
     )
-    assert quote("%E9%9B%99") in body.decode()
+    assert quote("%E9%9B%99") in heard.body.decode()
     assert server.callbacks[0].body == b"ok"
 
 

@@ -5,18 +5,18 @@ from __future__ import annotations
 import http.client
 import json
 import re
-import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
-from urllib.parse import parse_qs, quote, urlencode, urlsplit
+from urllib.parse import quote, urlencode
 
 import pytest
 
 from local.simulators import SIMULATORS
 from local.simulators.base import Closes, Cut, Says, Step
 from local.simulators.smsgo import SmsGo
+from tests.local import listener
+from tests.local.listener import Listener
 
 PHONE = "+886911222333"
 MOBILE = "0911222333"
@@ -31,37 +31,17 @@ def server() -> Iterator[SmsGo]:
         yield simulator
 
 
-class Gateway:
+class Gateway(Listener):
     """Somebody who waits for receipts and replies, and acknowledges them as he is told."""
 
     def __init__(self) -> None:
-        self.received: list[str] = []
+        super().__init__()
         self.body = "magicid=tccrd_sms_gateway_rpack\nmsgid={msgid}\n"
-        self.content_type = "text/plain; charset=utf-8"
-        self.status = 200
-        gateway = self
+        self.answer = lambda heard: self.body.format(msgid=heard.query.get("msgid", ""))
 
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                gateway.received.append(self.path)
-                msgid = parse_qs(urlsplit(self.path).query).get("msgid", [""])[0]
-                body = gateway.body.format(msgid=msgid).encode()
-                self.send_response(gateway.status)
-                self.send_header("Content-Type", gateway.content_type)
-                self.send_header("Content-Length", str(len(body)))
-                self.end_headers()
-                self.wfile.write(body)
-
-            def log_message(self, *args: object) -> None:
-                """Quiet."""
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self._server.server_address[1]}/receipts/smsgo/token/m-0"
-        threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
-
-    def close(self) -> None:
-        self._server.shutdown()
-        self._server.server_close()
+    @property
+    def url(self) -> str:
+        return f"{self.root}/receipts/smsgo/token/m-0"
 
 
 @pytest.fixture
@@ -72,14 +52,7 @@ def gateway() -> Iterator[Gateway]:
 
 
 def raw_call(server: SmsGo, page: str, query: str, method: str = "GET") -> tuple[int, bytes, str]:
-    parts = urlsplit(server.root)
-    connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=5)
-    try:
-        connection.request(method, f"/sms_gw/{page}?{query}")
-        answer = connection.getresponse()
-        return answer.status, answer.read(), answer.headers.get("Content-Type", "")
-    finally:
-        connection.close()
+    return listener.raw_call(server.root, method, f"/sms_gw/{page}?{query}")
 
 
 def call(server: SmsGo, page: str, **fields: str) -> str:

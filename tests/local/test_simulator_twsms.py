@@ -10,7 +10,6 @@ import threading
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import quote, unquote, urlencode, urlsplit
 
@@ -19,6 +18,7 @@ import pytest
 from local.simulators import SIMULATORS
 from local.simulators.base import Closes, Cut, Drips, Fault, Hangs, Late, Leaves, Says, Step
 from local.simulators.twsms import TwSms
+from tests.local.listener import Listener, call_with_form
 
 PHONE = "+886911222333"
 MOBILE = "0911222333"
@@ -31,31 +31,12 @@ def server() -> Iterator[TwSms]:
         yield simulator
 
 
-class Gateway:
+class Gateway(Listener):
     """Somebody who waits for receipts, and answers as he is told."""
 
-    def __init__(self) -> None:
-        self.received: list[str] = []
-        self.status = 200
-        gateway = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                gateway.received.append(self.path)
-                self.send_response(gateway.status)
-                self.send_header("Content-Length", "0")
-                self.end_headers()
-
-            def log_message(self, *args: object) -> None:
-                """Quiet."""
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self._server.server_address[1]}/receipts/twsms/token/m-0"
-        threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
-
-    def close(self) -> None:
-        self._server.shutdown()
-        self._server.server_close()
+    @property
+    def url(self) -> str:
+        return f"{self.root}/receipts/twsms/token/m-0"
 
     def told(self) -> list[dict[str, str]]:
         return [json.loads(unquote(path.partition("smsresp=")[2])) for path in self.received if "smsresp=" in path]
@@ -69,17 +50,7 @@ def gateway() -> Iterator[Gateway]:
 
 
 def raw_call(server: TwSms, page: str, form: str, method: str = "POST", seconds: float = 5.0) -> tuple[int, bytes, str]:
-    parts = urlsplit(server.root)
-    connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=seconds)
-    try:
-        if method == "POST":
-            connection.request("POST", f"/json/{page}", form, {"Content-Type": "application/x-www-form-urlencoded"})
-        else:
-            connection.request(method, f"/json/{page}?{form}")
-        answer = connection.getresponse()
-        return answer.status, answer.read(), answer.headers.get("Content-Type", "")
-    finally:
-        connection.close()
+    return call_with_form(server.root, method, f"/json/{page}", form, seconds)
 
 
 def call(server: TwSms, page: str, method: str = "POST", **fields: str) -> dict[str, Any]:
