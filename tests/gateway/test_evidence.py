@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, cast
+
 import pytest
 
 from smsgate import lifecycle
@@ -10,6 +14,9 @@ from smsgate.messages import Message, Report
 from smsgate.status import Status
 from tests.gateway.examples import NOON, UNTIL, message
 from tests.gateway.house import House
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
 
 HASH = "abcdefghijklmnopqrstuvwx"
 
@@ -61,3 +68,51 @@ def test_a_report_of_another_provider_finds_nobody(house: House) -> None:
     first = claimed(house, 1)
 
     assert not house.evidence.receive("plainline", delivered(first.message_id, first.to), "callback#x")
+
+
+class TestWhatAReportCosts:
+    """Calls of the table. Sixty thousand of them come in two minutes."""
+
+    @pytest.fixture
+    def calls(self, house: House) -> list[str]:
+        client, made = house.ledger._client, list[str]()
+
+        def counted(operation: str) -> Callable[..., Any]:
+            def call(**arguments: Any) -> Any:
+                made.append(operation)
+                return getattr(client, operation)(**arguments)
+
+            return call
+
+        operations = {name: counted(name) for name in ("get_item", "put_item", "update_item", "query")}
+        house.ledger._client = cast("DynamoDBClient", SimpleNamespace(exceptions=client.exceptions, **operations))
+        return made
+
+    def test_on_its_own_url_one_reading_and_one_write(self, house: House, calls: list[str]) -> None:
+        first = claimed(house, 1)
+        calls.clear()
+
+        assert house.evidence.receive("castello", delivered(first.message_id, first.to, "r1"), "callback#x")
+
+        assert calls == ["get_item", "put_item"]
+
+    @pytest.mark.parametrize("own_url", [True, False], ids=["on the URL of its call", "on the account's URL"])
+    def test_by_reference_two_readings_and_one_write(self, house: House, calls: list[str], own_url: bool) -> None:
+        first, second = claimed(house, 1), claimed(house, 2)
+        house.ledger.link("castello", "r2", second)
+        calls.clear()
+
+        url = first_of_many(first.message_id) if own_url else None
+        assert house.evidence.receive("castello", delivered(url, second.to, "r2"), "callback#x")
+
+        assert calls == ["get_item", "get_item", "put_item"]
+
+    def test_told_again_it_writes_nothing(self, house: House, calls: list[str]) -> None:
+        first = claimed(house, 1)
+        report = delivered(first.message_id, first.to, "r1")
+        house.evidence.receive("castello", report, "callback#x")
+        calls.clear()
+
+        assert house.evidence.receive("castello", report, "callback#x")
+
+        assert calls == ["get_item"]

@@ -157,12 +157,13 @@ class TestKeeping:
 
         assert lying == [1]
 
-    @pytest.mark.parametrize("step", ["keep_callback", "find", "get", "save", "mark_callback"])
+    @pytest.mark.parametrize("step", ["keep_callback", "referenced", "find", "get", "save", "mark_callback"])
     def test_where_any_step_of_the_store_fails_nothing_is_acknowledged_and_the_next_call_loses_nothing(
         self, house: House, monkeypatch: pytest.MonkeyPatch, step: str
     ) -> None:
         house.handle(record())
-        query = OWN_ACCOUNTS if step != "mark_callback" else "status=there&ref=unknown&to=x"
+        is_known = step not in ("find", "mark_callback")
+        query = OWN_ACCOUNTS if is_known else "status=there&ref=unknown&to=x"
         with monkeypatch.context() as broken:
             broken.setattr(house.ledger, step, fails)
             with pytest.raises(Exception, match="InternalServerError"):
@@ -170,7 +171,8 @@ class TestKeeping:
 
         house.receive("plainline", TOKEN, query)
 
-        assert house.one().status is (Status.DELIVERED if step != "mark_callback" else Status.SENT)
+        assert house.one().status is (Status.DELIVERED if is_known else Status.SENT)
+        assert len(house.ledger.unread_callbacks(5).items) == (0 if is_known else 1)
 
     @pytest.mark.parametrize("path", ["", "the message's own"])
     def test_a_probe_that_carries_nothing_is_acknowledged_and_nothing_is_stored(

@@ -8,6 +8,7 @@ from datetime import datetime
 
 from smsgate import lifecycle
 from smsgate.addressed import addressed
+from smsgate.callback_urls import named
 from smsgate.daybook import Daybook
 from smsgate.ledger import Ledger
 from smsgate.lifecycle import Watch
@@ -55,8 +56,7 @@ class Evidence:
 
         The tokens are the same for all providers, so one of them could name a message that another one carries.
         """
-        message = addressed(self._ledger, report.message_id or "", report.to)
-        message = message or self._referenced(provider, report, callback_key)
+        message = self._subject(provider, report, callback_key)
         if message is None or all(attempt.provider != provider for attempt in message.attempts):
             return False
         self.apply(message, report, provider)
@@ -105,7 +105,25 @@ class Evidence:
         told = lifecycle.report(message, report, self._clock(), self._watch)
         return report.to in (None, message.to) and told is not message
 
-    def _referenced(self, provider: str, report: Report, callback_key: str) -> Message | None:
+    def _subject(self, provider: str, report: Report, callback_key: str) -> Message | None:
+        """The cheapest way first: a URL that names it, the provider's reference, a search among those of its call."""
+        named_id, is_of_many = named(report.message_id or "")
+        if named_id and not is_of_many:
+            found = addressed(self._ledger, named_id, report.to)
+        else:
+            found = self._referenced(provider, report)
+            found = found or addressed(self._ledger, report.message_id or "", report.to)
+        return found or self._awaited(provider, report, callback_key)
+
+    def _referenced(self, provider: str, report: Report) -> Message | None:
+        """By far the most of those without a URL of their own: a reading is half of what leaving word costs."""
+        if report.provider_ref is None or report.to is None:
+            return None
+        message_id = self._ledger.referenced(provider, report.provider_ref, report.to)
+        return self._ledger.get(message_id) if message_id else None
+
+    def _awaited(self, provider: str, report: Report, callback_key: str) -> Message | None:
+        """Leaves word for whoever learns of this reference, who may have done so this moment."""
         if report.provider_ref is None or report.to is None:
             return None
         message_id = self._ledger.find(provider, report.provider_ref, report.to, callback_key, self._clock())

@@ -209,9 +209,6 @@ class Ledger:
     def find(self, provider: str, provider_ref: str, to: str, callback_key: str, now: datetime) -> str | None:
         """The message of a reference; where the send answer is not stored yet, leave word for it."""
         key = _reference_key(provider, provider_ref, to)
-        known = self._get(key)
-        if known is not None and "message_id" in known:
-            return str(known["message_id"])  # By far the most: a reading is half of what leaving word costs.
         linked = self._update(
             key,
             "ADD callbacks :callback SET expires = if_not_exists(expires, :expires)",
