@@ -68,6 +68,13 @@ def calls(world: World, provider: str) -> int:
     return sum(f" before {service}.{operation} " in line.text for line in world.trace)
 
 
+def calls_by_worker(world: World, provider: str) -> Counter[str]:
+    """As `calls`, by the invocation that made them."""
+    service, operation = SENDS[provider]
+    made = (line.text for line in world.trace if f" before {service}.{operation} " in line.text)
+    return Counter(text.partition(" ")[0].partition("/")[0] for text in made)
+
+
 def accepts(world: World, provider: str) -> int:
     return len(world.providers[provider].accepted)
 
