@@ -129,7 +129,14 @@ class Sender:
         try:
             self._reject(InvalidRequest(message.request_id, (problem,)), Code.ID_REUSED)
         except Exception as error:
-            self._log.error("rejection not stored", extra={"error": type(error).__name__})
+            self._log.error(
+                "rejection not stored",
+                extra={
+                    "message_id": message.message_id,
+                    "request_id": message.request_id,
+                    "error": type(error).__name__,
+                },
+            )
             return False
         return True
 

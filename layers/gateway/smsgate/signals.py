@@ -35,7 +35,12 @@ def tell(new: Plain, old: Plain) -> None:
                 _waits(moment)
     except Exception as error:
         telemetry.logger().error(
-            "change not counted", extra={"message_id": new.get("message_id"), "error": type(error).__name__}
+            "change not counted",
+            extra={
+                "message_id": new.get("message_id"),
+                "request_id": new.get("request_id"),
+                "error": type(error).__name__,
+            },
         )
 
 
