@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, Literal, cast, overload
@@ -27,7 +27,7 @@ from smsgate.callbacks import callback_of
 from smsgate.clock import SECOND, TAIPEI
 from smsgate.ledger import Ledger
 from smsgate.lines import Lines
-from smsgate.messages import Attempt, Dispatch, Form, Message, Reply, Report, TooLong
+from smsgate.messages import Attempt, Dispatch, Message, Reply, Report, TooLong
 from smsgate.outcomes import Accepted, CallBroken, MaybeSent, NotSent, Outcome, Refused
 from smsgate.providers.base import Ask, CannotSay, Refusal
 from smsgate.providers.every8d import Every8d
@@ -824,16 +824,10 @@ def refused(message: Message) -> tuple[Code, str] | None:
 @pytest.mark.parametrize(
     ("fields", "code", "named"),
     [
-        ({"form": Form.POPUP}, Code.UNSUPPORTED_FEATURE, "`form`"),
-        ({"form": Form.PUSH}, Code.UNSUPPORTED_FEATURE, "`form`"),
-        ({"sender": "Acme"}, Code.UNSUPPORTED_FEATURE, "`sender`"),
-        ({"text": ""}, Code.EMPTY_TEXT, "`text`"),
-        ({"text": None}, Code.EMPTY_TEXT, "`text`"),
         ({"to": "+886223456789"}, Code.INVALID_NUMBER, "`to`"),
         ({"text": "a\x00b"}, Code.UNSUPPORTED_CHARACTER, "U+0000"),
         ({"text": "中" * 71, "too_long": TooLong.REJECT}, Code.TOO_LONG, "`too_long`"),
         ({"text": "a" * 71, "too_long": TooLong.REJECT, "to": "+85261234567"}, Code.TOO_LONG, "`too_long`"),
-        ({"send_at": datetime(9999, 12, 31, 16, tzinfo=UTC)}, Code.SCHEDULE_INVALID, "`send_at`"),
     ],
 )
 def test_what_every8d_cannot_send_is_refused_with_the_field_and_the_remedy(

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from local.simulators.base import Closes, Hangs, Says, Step
 from local.simulators.meteorsis import Meteorsis as Simulator
 from smsgate.clock import MINUTE
-from smsgate.messages import Attempt, Dispatch, Form, Lane, Message, Report, TooLong
+from smsgate.messages import Attempt, Dispatch, Lane, Message, Report, TooLong
 from smsgate.outcomes import Accepted, MaybeSent, NotSent, Outcome, Refused
 from smsgate.providers.base import UNREADABLE, Cancels, MailAnswer, PollsReplies, Queries, ReadsReplies, TellsCredit
 from smsgate.providers.meteorsis import Meteorsis
@@ -474,11 +474,6 @@ def test_who_wants_one_part_gets_no_second(text: str, to: str, fits: bool) -> No
 @pytest.mark.parametrize(
     ("fields", "code", "named"),
     [
-        ({"form": Form.POPUP}, Code.UNSUPPORTED_FEATURE, "`form`"),
-        ({"form": Form.PUSH}, Code.UNSUPPORTED_FEATURE, "`form`"),
-        ({"reply_days": 7}, Code.UNSUPPORTED_FEATURE, "`replies`"),
-        ({"text": ""}, Code.EMPTY_TEXT, "`text`"),
-        ({"text": None}, Code.EMPTY_TEXT, "`text`"),
         *(
             ({"text": f"a{character}b"}, Code.UNSUPPORTED_CHARACTER, f"U+{ord(character):04X}")
             for character in "\r\0\x0b\x0c\x1c\x1d\x1e\x85\u2028\u2029\t\x1b\x7f\ud800"

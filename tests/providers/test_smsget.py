@@ -20,7 +20,7 @@ from local.simulators.base import Says, Step
 from local.simulators.smsget import SmsGet as Simulator
 from smsgate.callbacks import callback_of
 from smsgate.clock import MINUTE
-from smsgate.messages import Dispatch, Form, Message, Reply, Report, TooLong
+from smsgate.messages import Dispatch, Message, Reply, Report, TooLong
 from smsgate.numbers import country
 from smsgate.outcomes import Accepted, MaybeSent, Outcome, Refused
 from smsgate.providers.base import UNREADABLE, Cancels, CannotSay, PollsReplies, Queries
@@ -620,26 +620,11 @@ def test_what_is_no_emoji_is_sent(text: str) -> None:
     assert refused(hello(text=text)) is None
 
 
-@pytest.mark.parametrize(
-    ("fields", "code", "named"),
-    [
-        ({"form": Form.POPUP}, Code.UNSUPPORTED_FEATURE, "`form`"),
-        ({"form": Form.PUSH}, Code.UNSUPPORTED_FEATURE, "`form`"),
-        ({"sender": "Acme"}, Code.UNSUPPORTED_FEATURE, "`sender`"),
-        ({"to": "+85254123456", "reply_days": 3}, Code.UNSUPPORTED_FEATURE, "`replies`"),  # 僅台灣手機門號可送達
-        ({"text": ""}, Code.EMPTY_TEXT, "`text`"),
-        ({"text": None}, Code.EMPTY_TEXT, "`text`"),
-    ],
-)
-def test_what_cannot_be_sent_is_refused_with_the_field_and_the_remedy(
-    fields: dict[str, Any], code: Code, named: str
-) -> None:
-    refusal = refused(hello(**fields))
-
-    assert refusal is not None
-    assert refusal[0] is code
-    assert named in refusal[1]
-    assert ":" in refusal[1]
+def test_answers_are_taken_from_taiwan_only() -> None:
+    assert refused(hello(to="+85254123456", reply_days=3)) == (
+        Code.UNSUPPORTED_FEATURE,
+        "SMS-Get takes answers from Taiwan only: leave `replies` out for other `to`",  # 僅台灣手機門號可送達
+    )
 
 
 def test_there_is_no_way_to_ask_or_to_take_back_and_none_is_pretended() -> None:

@@ -558,16 +558,12 @@ def test_title_and_link_of_a_push_message_are_at_most_88_bytes(title: str, url: 
 @pytest.mark.parametrize(
     ("fields", "code", "named"),
     [
-        ({"sender": "Acme"}, Code.UNSUPPORTED_FEATURE, "`sender`"),
-        ({"text": ""}, Code.EMPTY_TEXT, "`text`"),
-        ({"text": None}, Code.EMPTY_TEXT, "`text`"),
         ({"to": "+886223456789"}, Code.INVALID_NUMBER, "`to`"),
         ({"form": Form.POPUP, "to": CHINA}, Code.UNSUPPORTED_FEATURE, "`form`"),
         ({"form": Form.PUSH, "url": URL_20, "text": "a", "to": HONG_KONG}, Code.UNSUPPORTED_FEATURE, "`form`"),
         ({"form": Form.POPUP, "reply_days": 3}, Code.UNSUPPORTED_FEATURE, "`replies`"),
         ({"form": Form.PUSH, "url": URL_20, "text": "a", "reply_days": 3}, Code.UNSUPPORTED_FEATURE, "`replies`"),
         ({"form": Form.PUSH, "text": "a"}, Code.INVALID_REQUEST, "`url`"),
-        ({"form": Form.PUSH, "text": "", "url": URL_20}, Code.EMPTY_TEXT, "`text`"),
     ],
 )
 def test_what_smsgo_cannot_send_is_refused_with_the_field_and_the_remedy(

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from local.simulators.base import Says, Step
 from local.simulators.twsms import TwSms as Simulator
 from smsgate.clock import MINUTE
-from smsgate.messages import Dispatch, Form, Message, Reply, Report, TooLong
+from smsgate.messages import Dispatch, Message, Reply, Report, TooLong
 from smsgate.outcomes import Accepted, MaybeSent, NotSent, Outcome, Refused
 from smsgate.providers.base import Ask, CannotSay, Refusal
 from smsgate.providers.twsms import TwSms
@@ -455,11 +455,6 @@ def test_what_is_no_emoji_is_sent(text: str) -> None:
 @pytest.mark.parametrize(
     ("fields", "code", "named"),
     [
-        ({"form": Form.POPUP}, Code.UNSUPPORTED_FEATURE, "`form`"),
-        ({"form": Form.PUSH}, Code.UNSUPPORTED_FEATURE, "`form`"),
-        ({"sender": "Acme"}, Code.UNSUPPORTED_FEATURE, "`sender`"),
-        ({"text": ""}, Code.EMPTY_TEXT, "`text`"),
-        ({"text": None}, Code.EMPTY_TEXT, "`text`"),
         ({"to": "+886223456789"}, Code.INVALID_NUMBER, "`to`"),
         ({"to": "+886800123456"}, Code.INVALID_NUMBER, "`to`"),
     ],
