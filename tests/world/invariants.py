@@ -46,6 +46,7 @@ def violations(world: World, *, converged: bool = True) -> list[Violation]:
     ]
     if converged:
         found += _no_loss(world, ledger)
+        found += _acknowledged_is_kept(world)
         found += _no_silent_doubt(world, ledger)
         found += _events_once(world, ledger)
         found += _at_rest(world, ledger)
@@ -101,6 +102,17 @@ def _no_loss(world: World, ledger: Sequence[Message]) -> Iterator[Violation]:
         if missing and not world.ledger.rejections(published.request_id) and f'"{published.request_id}"' not in dead:
             for to in missing:
                 yield Violation("N2 no loss", f"{published.request_id} to {_masked(to)} is nowhere")
+
+
+def _acknowledged_is_kept(world: World) -> Iterator[Violation]:
+    """A callback that was answered with 200 lies in the table as it came; strangers leave nothing there."""
+    kept = {item["query"]["S"] for item in world.table.items() if item["sk"]["S"] == "callback" and "query" in item}
+    for key, query in world.acknowledged():
+        if query not in kept:
+            yield Violation("N2 no loss", f"a callback of {key} was acknowledged and is not there")
+    for status in world.answers_to_strangers:
+        if status not in (404, 500, 503):
+            yield Violation("N2 no loss", f"a stranger was answered with {status}")
 
 
 # N3

@@ -397,6 +397,27 @@ def _schedules_overlap(world: World, random: Random) -> None:
 
 
 @_trouble
+def _strangers_call(world: World, random: Random) -> None:
+    """Somebody who knows message ids, but no token, says of them what is not so."""
+
+    def call(key: str) -> None:
+        ledger = [message for message in world.messages() if message.provider == key]
+        if not ledger:
+            return
+        message = random.choice(ledger)
+        told = {
+            "smsgo": f"msgid={message.provider_ref or 1}&statusstr=DELIVRD&statuscode=0",
+            "twsms": 'smsresp={"code":"00000","msgid":"%s","statuscode":"0","statustext":"DELIVRD"}'
+            % (message.provider_ref or 1),
+        }[key]
+        world.visit(f"/receipts/{key}/{'x' * 32}/{message.message_id}?{told}")
+
+    for _ in range(30):
+        key = random.choice(["smsgo", "twsms"])
+        world.kernel.spawn("stranger", partial(call, key), delay=random.uniform(0, TROUBLED))
+
+
+@_trouble
 def _clocks_jump(world: World, random: Random) -> None:
     """By seconds mostly, by an hour now and then; back again in the end."""
     for _ in range(random.randint(1, 3)):
@@ -430,3 +451,14 @@ def _mend(world: World) -> None:
             mended.address_allowed = True
         if simulator.secret()["password"] == CHANGED_PASSWORD:
             world.put_secret(f"providers/{key}", password=CHANGED_PASSWORD)
+    world.kernel.after(120, partial(_operate, world, len(world.alerts)))
+
+
+def _operate(world: World, read: int) -> None:
+    """An operator reads the alerts, and stores a secret again where one says that it was refused."""
+    for alert in world.alerts[read:]:
+        told = json.loads(alert.message)
+        if "Suspended" in alert.subject and told["reason"]["code"] == "bad_credentials":
+            world.note(f"the operator stores the secret of {told['provider']} again")
+            world.put_secret(f"providers/{told['provider']}")
+    world.kernel.after(120, partial(_operate, world, len(world.alerts)))

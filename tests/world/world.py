@@ -125,6 +125,7 @@ class World:
         self.stopped: set[str] = set()  # functions whose schedule does not start them
         self.published: list[Published] = []
         self.poison: list[str] = []
+        self.answers_to_strangers: list[int] = []
         self.deaths: list[tuple[float, str, str]] = []  # when, which process, why
         self.undelivered_changes: list[Record] = []  # of the stream, given up
         self.scripted: dict[str, list[float]] = {}
@@ -220,6 +221,11 @@ class World:
         raw = b"" if body is None else json.dumps(body, ensure_ascii=False).encode()
         status, answer, _ = self._route(method, API + path, raw, {"content-type": "application/json"})
         return Answer(status, json.loads(answer) if answer else None)
+
+    def visit(self, path: str) -> None:
+        """Somebody from the internet calls; what is answered is kept for the invariants."""
+        status, _, _ = self._route("GET", API + path, b"", {})
+        self.answers_to_strangers.append(status)
 
     def start_call(self, method: str, path: str, body: Any = None, delay: float = 0.0) -> list[Answer]:
         """As `call`, beside everything else: its answer is in the list once it is there."""
@@ -355,6 +361,14 @@ class World:
         simulator = self.providers.get(message.provider or "")
         rows = simulator._batches.get(message.provider_ref or "", []) if isinstance(simulator, Every8d) else []
         return any(row.to == message.to for row in rows)
+
+    def acknowledged(self) -> Iterator[tuple[str, str]]:
+        """Provider and query of each callback that was answered with 200."""
+        for key, simulator in self.providers.items():
+            for made in simulator.callbacks:
+                query = made.url.partition("?")[2]
+                if made.status == 200 and query:
+                    yield key, query
 
     def is_mail(self, provider: str) -> bool:
         return isinstance(self.providers.get(provider), Meteorsis)
