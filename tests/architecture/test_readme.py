@@ -8,6 +8,7 @@ import re
 import shlex
 import subprocess
 from collections.abc import Callable, Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -76,6 +77,7 @@ def test_a_routing_document_can_be_followed(block: Block) -> None:
 COMMANDS: dict[str, Callable[[list[str]], bool]] = {
     "make": lambda words: (ROOT / "Makefile").read_text("utf-8").find(f"\n{words[1]}:") >= 0,
     "sam": lambda words: all(word in _sam_help(words[1]) for word in words if word.startswith("--")),
+    ".venv/bin/python": lambda words: words[1] == "-m" and find_spec(f"{words[2]}.__main__") is not None,
     "aws": lambda words: _aws_has(words) and ("create-secret" not in words or _secret_is_known(words)),
 }
 
