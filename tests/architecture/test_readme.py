@@ -16,6 +16,7 @@ import jsonschema
 import pytest
 from botocore.session import get_session
 
+from local.template import Place, Template
 from smsgate.providers import PROVIDERS
 from smsgate.providers.base import Cancels, PollsReplies, Queries, ReadsReplies, TellsCredit
 from smsgate.routing_document import read
@@ -189,3 +190,13 @@ def test_every_alarm_and_output_it_names_is_in_the_template() -> None:
 
     assert "  EgressIp:" in template
     assert "  ApiUrl:" in template
+
+
+def test_every_alarm_has_its_row_in_the_runbook_and_there_is_no_other() -> None:
+    place = Place(aws_url="https://aws.example", api_url="https://sms.example.org")
+    template = Template(ROOT / "template.yaml", place, {"EnabledProviders": ",".join(PROVIDERS)})
+    alarms = template.resources("AWS::CloudWatch::Alarm")
+
+    rows = [row for row in table("Runbook", 1) if all(row)]
+
+    assert sorted(row[0].strip("`") for row in rows) == sorted(alarms)
