@@ -8,9 +8,21 @@ from datetime import timedelta
 import pytest
 
 from local.simulators import SIMULATORS
-from local.simulators.base import Hangs
+from local.simulators.base import Closes, Hangs, Says
 from smsgate.status import Status
-from tests.world.faults import Kill, Lost, Raises, Refuses, Slow, Step, Throttled, Twice, Unavailable
+from tests.world.faults import (
+    Kill,
+    Lost,
+    Moment,
+    NoSuchName,
+    Raises,
+    Refuses,
+    Slow,
+    Step,
+    Throttled,
+    Twice,
+    Unavailable,
+)
 from tests.world.world import World
 
 PROVIDERS = sorted(SIMULATORS)
@@ -178,6 +190,49 @@ class TestFaults:
             world.run(60)
 
             assert rule.hits == [writes[1]]
+
+
+class TestMail:
+    """By SMTP; by SES it is tried wherever its provider is."""
+
+    @staticmethod
+    def life(world: World) -> tuple[Status, int]:
+        order = world.publish(to=PHONE, text="hello")
+        world.run(1200)
+        return status_of(world, order), world.accepts_of(order)[PHONE, "hello"]
+
+    def test_it_is_taken_over_and_answered(self) -> None:
+        with World(1, providers=["meteorsis"], by_smtp=True) as world:
+            assert self.life(world) == (Status.DELIVERED, 1)
+
+    @pytest.mark.parametrize("fault", [Closes(), Hangs(), Lost(), Kill()], ids=lambda fault: type(fault).__name__)
+    def test_what_breaks_after_the_dot_is_found_out_by_the_answer(self, fault: Closes | Hangs | Lost | Kill) -> None:
+        with World(1, providers=["meteorsis"], by_smtp=True) as world:
+            rule = world.faults.inject(fault, service="wire", operation="meteorsis.send", moment=_moment(fault))
+
+            assert self.life(world) == (Status.DELIVERED, 1)
+            assert len(rule.hits) == 1
+
+    @pytest.mark.parametrize("fault", [Unavailable(), NoSuchName(), Slow(30)], ids=lambda fault: type(fault).__name__)
+    def test_who_is_not_reached_is_tried_again(self, fault: Unavailable | NoSuchName | Slow) -> None:
+        with World(1, providers=["meteorsis"], by_smtp=True) as world:
+            rule = world.faults.inject(fault, service="wire", operation="meteorsis.connect")
+
+            assert self.life(world) == (Status.DELIVERED, 1)
+            assert len(rule.hits) == 1
+
+    @pytest.mark.parametrize("operation", ["mail", "rcpt", "send"])
+    def test_a_line_that_says_no_is_no_doubt(self, operation: str) -> None:
+        with World(1, providers=["meteorsis"], by_smtp=True) as world:
+            world.script("meteorsis", Says(b"451 4.7.1 come again later"), operation=operation)
+
+            assert self.life(world) == (Status.DELIVERED, 1)
+            (message,) = world.messages()
+            assert [attempt.outcome for attempt in message.attempts] == ["not_sent", "accepted"]
+
+
+def _moment(fault: object) -> Moment:
+    return "after" if isinstance(fault, Lost | Kill) else "before"
 
 
 class TestQueues:

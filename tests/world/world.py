@@ -62,6 +62,7 @@ from tests.world.functions import Functions
 from tests.world.kernel import Kernel, Killed, Lock, PerProcess, Pool, Process, Signal
 from tests.world.network import Network, Surroundings, VirtualTransport, sender_and_recipient
 from tests.world.queues import EventSource, Queue
+from tests.world.smtp import GivenUp, MailServer
 from tests.world.streams import StreamReader
 
 if TYPE_CHECKING:
@@ -110,9 +111,11 @@ class World:
         start: datetime = START,
         index_delay: float = 0.05,
         schedules: bool = True,
+        by_smtp: bool = False,
     ) -> None:
         """`providers`: those that are enabled, in this order. `parameters`: of template.yaml, besides their defaults.
-        `schedules`: whether they run by themselves; `tick` starts one at any time."""
+        `schedules`: whether they run by themselves; `tick` starts one at any time. `by_smtp`: mails go to the vendor's
+        own server, and not by SES."""
         self.seed = seed
         self.kernel = Kernel(start)
         self.random = Random(f"{seed} world")
@@ -135,6 +138,7 @@ class World:
         self._entropy = Random(f"{seed} entropy")
         self._steps = 0
         self._requests = 0
+        self._by_smtp = by_smtp
         self._leaves = ExitStack()
 
         self.providers: dict[str, Simulator] = {key: SIMULATORS[key]() for key in providers}
@@ -178,6 +182,7 @@ class World:
             (smstransports.soap, "DeadlineTransport", VirtualTransport),
             (smstransports.soap, "_Renderer", _renderer),
             (smstransports.mail._Delivery, "wait", _deliver_here),
+            (smstransports.mail._Client, "_get_socket", self._mail_connection()),
             (time, "sleep", self._sleep_of(time.sleep)),
             (threading, "Lock", self._lock_of(threading.Lock)),
             (os, "urandom", entropy),
@@ -531,7 +536,7 @@ class World:
                     setattr(simulator, attribute, f"{API}/{path}/{key}/{TOKEN}")
             if hasattr(simulator, "on_reply"):
                 simulator.on_reply(self.receive_mail)
-            self.services.put_secret(f"{self._prefix}/providers/{key}", _secret(simulator))
+            self.services.put_secret(f"{self._prefix}/providers/{key}", _secret(simulator, by_smtp=self._by_smtp))
 
     def _repeat(self, function: str, every: float) -> None:
         def tick() -> None:
@@ -624,6 +629,14 @@ class World:
         """What `time.sleep` is in here: a task sleeps in virtual time, any other thread of this process as ever."""
         return lambda seconds: self.kernel.sleep(seconds) if self.kernel.is_running_here() else real(seconds)
 
+    def _mail_connection(self) -> Callable[[Any, str, int, float], MailServer]:
+        def connect(client: Any, _host: str, _port: int, timeout: float) -> MailServer:
+            client.sock = MailServer(self.kernel, self.network, self, timeout)
+            client._delivery.opened(client)
+            return cast(MailServer, client.sock)
+
+        return connect
+
     def _lock_of(self, real: Callable[[], Any]) -> Callable[[], Any]:
         """What `threading.Lock()` gives in here: to a task one that it may hold while it sleeps."""
         return lambda: Lock(self.kernel) if self.kernel.is_running_here() else real()
@@ -656,16 +669,22 @@ _RENDERER = smstransports.soap._Renderer
 
 def _deliver_here(delivery: Any, seconds: float) -> Any:
     """In the place of a thread of its own, whose waiting would take real time."""
-    delivery._run()
+    try:
+        delivery._run()
+    except GivenUp:
+        return delivery._give_up()
     return delivery._outcome
 
 
-def _secret(simulator: Simulator) -> dict[str, object]:
-    """The account's fields as its simulator has them, at an address of this world; mail goes by SES."""
+def _secret(simulator: Simulator, *, by_smtp: bool) -> dict[str, object]:
+    """The account's fields as its simulator has them, at an address of this world; mail goes by SES or by SMTP."""
     fields = dict(simulator.secret())
     root = getattr(simulator, "root", None)
     if root is not None:
         fields["base_url"] = str(fields["base_url"]).replace(root.rstrip("/"), f"https://{simulator.key}.example")
+    if by_smtp and "smtp" in fields:
+        server = {"host": f"mail.{simulator.key}.example", "port": 587, "starttls": False}
+        return fields | {"smtp": server}
     for unused in ("allow_http", "smtp"):
         fields.pop(unused, None)
     return fields
