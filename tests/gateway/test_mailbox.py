@@ -253,7 +253,9 @@ def test_a_receipt_after_the_answer_finds_its_message(post: Post) -> None:
     callback = Callback("GET", "", f"status=there&ref=10001&to=%2B{known.to[1:]}")
     (report,) = Postline.read_receipts(callback)
 
-    assert post.house.evidence.receive("postline", report, post.ledger.keep_callback("postline", "receipts", callback, NOON))
+    assert post.house.evidence.receive(
+        "postline", report, post.ledger.keep_callback("postline", "receipts", callback, NOON)
+    )
 
     assert post.now(known).status is Status.DELIVERED
 
