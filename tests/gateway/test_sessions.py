@@ -11,6 +11,7 @@ from smsgate.providers.base import CannotSay
 from smsgate.reasons import Code, Reason
 from smsgate.sessions import Sessions
 from tests.gateway.examples import NOON
+from tests.gateway.house import fails
 
 MIDNIGHT = NOON + timedelta(hours=12)
 
@@ -145,3 +146,32 @@ def test_workers_lost_during_their_login_may_have_been_refused_so_two_of_them_ar
         house.get()
     assert closed.value.reason.code is Code.BAD_CREDENTIALS
     assert house.vendor.logins == 2
+
+
+@pytest.mark.parametrize("operation", ["provider_state", "set_provider_state"])
+def test_a_ledger_that_cannot_be_asked_gives_no_session_and_logs_nobody_in(
+    house: House, monkeypatch: pytest.MonkeyPatch, operation: str
+) -> None:
+    monkeypatch.setattr(house.ledger, operation, fails)
+
+    with pytest.raises(CannotSay) as silence:
+        house.get()
+
+    assert silence.value.reason.code is Code.RATE_LIMITED
+    assert house.vendor.logins == 0
+
+
+def test_a_login_whose_end_cannot_be_recorded_serves_its_worker_and_is_made_again(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def log_in() -> str:
+        monkeypatch.setattr(house.ledger, "set_provider_state", fails)
+        return house.vendor.login()
+
+    session = Sessions(house.ledger, timedelta(seconds=10), house.clock, house.waited.append).get(
+        "castello", "v1", log_in, MIDNIGHT
+    )
+    monkeypatch.undo()
+    house.now += timedelta(seconds=11)
+
+    assert [session, house.get()] == ["session-1", "session-2"]

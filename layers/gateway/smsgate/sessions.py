@@ -8,10 +8,12 @@ whose end nobody recorded may have been a refusal, so two of those close it as w
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import Any
 
+from smsgate import telemetry
 from smsgate.items import stamp, time_of
 from smsgate.ledger import Ledger
 from smsgate.providers.base import CannotSay
@@ -43,7 +45,7 @@ class Sessions:
     def get(self, provider: str, secret_version: str, login: Callable[[], str], ends: datetime) -> str:
         """The session all workers share, from a login of this worker where it is its turn. Raises CannotSay."""
         for wait in (*_WAITS, None):
-            state = self._ledger.provider_state(provider, ASPECT) or {}
+            state = self._read(provider) or {}
             now = self._clock()
             if state.get("secret_version") != secret_version:
                 state = {"version": state.get("version", 0)}  # Nothing of an older secret counts.
@@ -66,7 +68,7 @@ class Sessions:
 
     def lost(self, provider: str, session: str) -> None:
         """The vendor does not know the session any more; unless somebody has a newer one already, forget it."""
-        state = self._ledger.provider_state(provider, ASPECT)
+        state = self._read(provider)
         if state is None or state.get("session") != session:
             return
         self._write(provider, {"secret_version": state["secret_version"]}, int(state["version"]))
@@ -88,10 +90,34 @@ class Sessions:
             ended: dict[str, Any] = {"secret_version": secret_version}
             if silence.reason.code in SUSPENDING:
                 ended["refused"] = silence.reason.code.value
-            self._write(provider, ended, begun)
+            self._record(provider, ended, begun)
             raise
-        self._write(provider, {"secret_version": secret_version, "session": session, "ends": stamp(ends)}, begun)
+        self._record(provider, {"secret_version": secret_version, "session": session, "ends": stamp(ends)}, begun)
         return session
 
+    def _record(self, provider: str, ended: Mapping[str, Any], begun: int) -> None:
+        """How a login ended. Where that cannot be written it counts as one that was never answered."""
+        try:
+            self._write(provider, ended, begun)
+        except CannotSay as silence:
+            telemetry.logger().error(
+                "login not recorded", extra={"provider": provider, "error": silence.reason.provider_text}
+            )
+
+    def _read(self, provider: str) -> Mapping[str, Any] | None:
+        with _or_cannot_say():
+            return self._ledger.provider_state(provider, ASPECT)
+
     def _write(self, provider: str, state: Mapping[str, Any], seen: int) -> bool:
-        return self._ledger.set_provider_state(provider, ASPECT, state, seen)
+        with _or_cannot_say():
+            return self._ledger.set_provider_state(provider, ASPECT, state, seen)
+
+
+@contextmanager
+def _or_cannot_say() -> Iterator[None]:
+    """Without the ledger there is no session, and without a session nothing was sent: that is certain, and no doubt."""
+    try:
+        yield
+    except Exception as error:
+        reason = Reason(Code.RATE_LIMITED, provider_text=f"the session cannot be looked up: {type(error).__name__}")
+        raise CannotSay(reason) from None
