@@ -1,4 +1,4 @@
-"""When no callback arrives: what became of a message, and what was answered to it, is learnt by asking where possible."""
+"""When no callback arrives: what became of a message, and what was answered to it, is learnt by asking, if possible."""
 
 from __future__ import annotations
 
