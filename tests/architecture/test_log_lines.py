@@ -42,7 +42,8 @@ def test_there_are_lines_to_look_at() -> None:
 
 
 @pytest.mark.parametrize(
-    ("sentence", "names"), [line[1:] for line in LINES if "message_id" in line[2]], ids=lambda value: str(value)[:40]
+    ("sentence", "names"),
+    [pytest.param(*line[1:], id=line[1]) for line in LINES if "message_id" in line[2]],
 )
 def test_a_line_that_names_a_message_names_its_request(sentence: str, names: set[str]) -> None:
     assert "request_id" in names or sentence in KNOWS_NO_REQUEST

@@ -14,7 +14,7 @@ from smsgate.status import Status
 from tests.architecture.cloudformation import STACK, Stack
 from tests.architecture.iam import may
 from tests.architecture.test_iam import BY_MAIL, RESOURCES
-from tests.world.faults import Step, Twice
+from tests.world.faults import Fault, Step, Twice
 from tests.world.world import API, TOKEN, World
 from tools.translation import translated
 
@@ -56,8 +56,13 @@ def called() -> Iterator[set[Step]]:
     """An hour with everything in it that makes a function ask for something."""
     seen: list[Step] = []
     with World(5, parameters={"DailyPoints": "100000", "AllowedCountries": "TW,HK"}) as world:
-        noted = world.faults.at
-        world.faults.at = lambda step: (seen.append(step), noted(step))[1]  # type: ignore[method-assign]
+        strikes = world.faults.at
+
+        def noted(step: Step) -> Fault | None:
+            seen.append(step)
+            return strikes(step)
+
+        world.faults.at = noted  # type: ignore[method-assign]
         world.services.put_parameter(f"/{STACK}/routing", ROUTING)
         world.faults.inject(Twice(), service="callback", times=3)
         world.providers["smsgo"].script(Closes(carried_out=True))

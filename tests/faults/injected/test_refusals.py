@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from typing import cast
 
 from local.simulators.every8d import TEXTS, Every8d, _connection
 from local.simulators.meteorsis import Meteorsis
@@ -106,9 +107,9 @@ def _script(world: World, provider: str, code: str) -> None:
         world.script(provider, Meteorsis.says(code), operation="reply")
         return
     if code in AT_LOGIN:
-        said = _connection(code) if code != "-300" else f"{code},{TEXTS[code]}"
-        world.providers["every8d"]._sessions.clear()
-        world.faults.inject(Every8d.says(said, "getConnection"), service="wire", operation="every8d.getConnection")
+        text = _connection(code) if code != "-300" else f"{code},{TEXTS[code]}"
+        cast(Every8d, world.providers["every8d"])._sessions.clear()
+        world.faults.inject(Every8d.says(text, "getConnection"), service="wire", operation="every8d.getConnection")
         return
     fault_of = {"smsgo": SmsGo.says, "twsms": TwSms.says, "smsget": SmsGet.says}
     said = fault_of[provider](code) if provider in fault_of else Every8d.says(f"{code},{TEXTS.get(code, 'XXX')}")
