@@ -80,8 +80,9 @@ def test_a_record_that_is_delivered_three_times_is_sent_once(run: Run) -> None:
         publish_all(world)
         for number in range(EACH):  # The queue's own id is the key of a request that has none.
             to = phone("smsget", 100 + number)
-            body = {"to": to, "text": f"without id {number}", "providers": ["smsget"]}
-            world.published.append(Published(world.send(json.dumps(body)), (to,), body["text"], body))
+            text = f"without id {number}"
+            body = {"to": to, "text": text, "providers": ["smsget"]}
+            world.published.append(Published(world.send(json.dumps(body)), (to,), text, body))
         records, chance = letters(world), dice(world)
         while any(record.receives < 3 for record in records):
             world.run(chance.uniform(0.05, 3))
