@@ -21,6 +21,7 @@ ASKED = ("smsgo", "twsms", "every8d")
 
 WRITES = frozenset({"put_item", "update_item", "delete_item"})
 ANSWER_COMES, NO_ANSWER_COMES = "the next try is answered", "no try is answered"
+VENDOR_FIRST, SECRET_FIRST = "at the vendors first", "in the secrets first"
 WARM, COLD = "workers that know them", "new workers"
 
 
@@ -110,7 +111,7 @@ def test_an_acceptance_that_cannot_be_written_is_never_a_rejection_nor_sent_agai
         writes = writes_after_the_first_acceptance(MINUTE)
         world.faults.inject(Unavailable(), service="dynamodb", times=None, only=writes)
         publish_each(world)
-        until_over(world)
+        world.run(20 * MINUTE)
 
         count_once(run, world)
         found = statuses(world.messages())
@@ -205,15 +206,19 @@ def test_secrets_that_cannot_be_read_stop_only_workers_that_never_read_them(run:
         run.equal("delivered", statuses(world.messages())[Status.DELIVERED], run.messages)
 
 
-@fault("F52", "passwords are changed while messages are sent", Where.AWS)
+@fault("F52", "passwords are changed while messages are sent", Where.AWS, cases=(VENDOR_FIRST, SECRET_FIRST))
 def test_a_password_that_is_changed_loses_no_message(run: Run) -> None:
     with run.world() as world:
         for number in range(2 * EACH):
             for provider in EVERYBODY:
                 one(world, provider, number)
             if number == EACH:
-                rotate(world, secret_first=bool(run.seed % 2))
+                rotate(world, secret_first=run.case == SECRET_FIRST)
             world.run(10)
+        if run.case == SECRET_FIRST:
+            # The new password was refused before it was good; that it is good now only an operator can know.
+            answers = [world.call("POST", f"/providers/{provider}/resume") for provider in EVERYBODY]
+            run.equal("resumed", sum(answer.status == 200 for answer in answers), len(EVERYBODY))
         until_over(world)
 
         count_once(run, world)
