@@ -15,7 +15,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -129,6 +129,23 @@ class EmbeddedAws:
         if self._process.stdin:
             self._process.stdin.close()
 
+    def fail(self, service: str) -> None:
+        """Every call to it is answered with an error, and not carried out, until it is mended.
+
+        As boto3 names it: `dynamodb`. Only those whose calls say whom they are for (`x-amz-target`): not S3, SES, SNS.
+        """
+        self._tell("fail", service)
+
+    def mend(self, service: str) -> None:
+        self._tell("mend", service)
+
+    def _tell(self, verb: str, service: str) -> None:
+        """Over the pipe whose end says that this process is gone. It is heard within moments, not at once."""
+        target = self._client(service).meta.service_model.metadata["targetPrefix"]
+        if self._process.stdin:
+            self._process.stdin.write(f"{verb} {target}\n".encode())
+            self._process.stdin.flush()
+
     def _client(self, service: str) -> Any:
         with self._lock:
             if service not in self._clients:
@@ -152,15 +169,43 @@ def _free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def _end_with_parent(leave: Callable[[], None]) -> None:
+Asgi = Callable[[dict[str, Any], Any, Callable[[dict[str, Any]], Awaitable[None]]], Awaitable[None]]
+
+_FAILURE = b'{"__type": "InternalServerError", "message": "told to fail"}'
+
+
+def _with_switch(app: Asgi, failing: set[str]) -> Asgi:
+    async def answer(scope: dict[str, Any], receive: Any, send: Callable[[dict[str, Any]], Awaitable[None]]) -> None:
+        if not failing or not _target(scope).startswith(tuple(failing)):
+            await app(scope, receive, send)
+            return
+        while (await receive()).get("more_body"):
+            pass
+        headers = [(b"content-type", b"application/x-amz-json-1.0"), (b"content-length", b"%d" % len(_FAILURE))]
+        await send({"type": "http.response.start", "status": 500, "headers": headers})
+        await send({"type": "http.response.body", "body": _FAILURE})
+
+    return answer
+
+
+def _target(scope: dict[str, Any]) -> str:
+    headers: Iterable[tuple[bytes, bytes]] = scope.get("headers", ())
+    return next((value.decode("latin-1") for name, value in headers if name.lower() == b"x-amz-target"), "")
+
+
+def _obey(failing: set[str], leave: Callable[[], None]) -> None:
     """Our end of the pipe closes however the parent dies, SIGKILL included: nothing is left behind."""
-    sys.stdin.buffer.read()
+    for line in sys.stdin:
+        verb, target = line.split()
+        (failing.add if verb == "fail" else failing.discard)(f"{target}.")
     leave()
 
 
 if __name__ == "__main__":
-    threading.Thread(target=_end_with_parent, args=[partial(os._exit, 0)], daemon=True).start()
-    from ministack.app import main
+    told_to_fail: set[str] = set()
+    threading.Thread(target=_obey, args=[told_to_fail, partial(os._exit, 0)], daemon=True).start()
+    import ministack.app
 
+    ministack.app.app = _with_switch(ministack.app.app, told_to_fail)
     sys.argv = ["ministack"]
-    main()
+    ministack.app.main()

@@ -76,6 +76,27 @@ def test_of_two_processes_racing_for_a_conditional_write_one_wins_and_the_other_
     assert set(owners.values()) == {"first", "second"}, "there was no race at all"
 
 
+def test_a_service_that_is_told_to_fail_does_nothing_until_it_is_mended_and_the_others_go_on(
+    aws: EmbeddedAws, key: str
+) -> None:
+    _make_table(aws, key)
+    queue = aws.sqs.create_queue(QueueName=key)["QueueUrl"]
+
+    aws.fail("dynamodb")
+    wait_until(lambda: not _puts(aws, key, "before"))
+    tried = _puts(aws, key, "meanwhile")
+    sent = aws.sqs.send_message(QueueUrl=queue, MessageBody="hello")
+    streams = aws.streams.list_streams(TableName=key)["Streams"]
+    aws.mend("dynamodb")
+    wait_until(lambda: _puts(aws, key, "after"))
+
+    assert not tried
+    assert sent["MessageId"]
+    assert len(streams) == 1
+    found = {item["pk"]["S"] for item in aws.dynamodb.scan(TableName=key, ConsistentRead=True)["Items"]}
+    assert found - {"before"} == {"after"}
+
+
 def test_a_stream_tells_each_change_in_order_with_both_images(aws: EmbeddedAws, key: str) -> None:
     _make_table(aws, key)
     for value in ("old", "new"):
@@ -214,6 +235,14 @@ def _make_table(aws: EmbeddedAws, name: str) -> None:
         KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}],
         StreamSpecification={"StreamEnabled": True, "StreamViewType": "NEW_AND_OLD_IMAGES"},
     )
+
+
+def _puts(aws: EmbeddedAws, table: str, name: str) -> bool:
+    try:
+        aws.dynamodb.put_item(TableName=table, Item={"pk": {"S": name}})
+    except aws.dynamodb.exceptions.InternalServerError:
+        return False
+    return True
 
 
 def _stream_of(aws: EmbeddedAws, table: str) -> list[dict[str, Any]]:
