@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from datetime import datetime
 from typing import Any
@@ -12,12 +13,21 @@ from smsgate.wire import Exchange, Line
 
 class Lines:
     def __init__(self, exchange: Callable[[], Exchange], sessions: Sessions) -> None:
-        """`exchange` is opened with the first call: a cold start without one loads no transport."""
-        self._exchange = exchange
+        """`exchange` is opened with the first call, once: a cold start without one loads no transport, and all calls
+        after it find the connections and whatever else was prepared."""
+        self._open_exchange = exchange
+        self._opened: Exchange | None = None
+        self._lock = threading.Lock()
         self._sessions = sessions
 
     def open(self, provider: str, secret_version: str) -> Line:
         return _Line(self._exchange, self._sessions, provider, secret_version)
+
+    def _exchange(self) -> Exchange:
+        if self._opened is None:
+            with self._lock:  # Many workers make their first call at once.
+                self._opened = self._opened or self._open_exchange()
+        return self._opened
 
 
 class _Line:
