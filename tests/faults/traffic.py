@@ -119,7 +119,8 @@ def dice(world: World) -> Random:
 
 def until_over(world: World, limit: float = 4 * 3600.0) -> None:
     """Until every message has come to an end, and what else is on its way has arrived."""
-    world.run_until(lambda: _is_over(world), limit, step=30)
+    if not world.run_until(lambda: _is_over(world), 600, step=30):  # Looking is dear: later on it is done less often.
+        world.run_until(lambda: _is_over(world), limit, step=240)
     world.run(60)
     world.settle()
 

@@ -1,12 +1,7 @@
-"""Meteorsis is called by mail and answers by mail: each of the two may be refused, lost, late, or come twice.
-
-By SMTP the real transport speaks to the simulator's own mail server, over a socket.
-"""
+"""Meteorsis is called by mail and answers by mail: each of the two may be refused, lost, late, or come twice."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from itertools import cycle, islice
 
 from local.simulators.base import Closes, Late, Says
@@ -23,7 +18,7 @@ BY_SMTP, BY_SES = "by SMTP", "by SES"
 
 @fault("F32", "mail: the connection is lost after the final dot", Where.WIRE, cases=(BY_SMTP, BY_SES))
 def test_a_mail_whose_acknowledgement_was_lost_is_settled_by_its_answer(run: Run) -> None:
-    with _world(run) as (world, meteorsis):
+    with run.world(providers=["meteorsis"], by_smtp=run.case == BY_SMTP) as world:
         if run.case == BY_SMTP:
             world.script("meteorsis", *[Closes()] * MANY, operation="send")
         else:
@@ -34,7 +29,7 @@ def test_a_mail_whose_acknowledgement_was_lost_is_settled_by_its_answer(run: Run
         until_over(world)
         world.run(10 * MINUTE)
 
-        run.equal("mails", len(meteorsis.mails), MANY)
+        run.equal("mails", _mails(world), MANY)
         run.equal("accepts", accepts(world, "meteorsis"), MANY)
         run.equal("doubtful", events(world, Status.DOUBTFUL), MANY)
         run.equal("delivered", statuses(world.messages())[Status.DELIVERED], MANY)
@@ -43,7 +38,7 @@ def test_a_mail_whose_acknowledgement_was_lost_is_settled_by_its_answer(run: Run
 @fault("F33", "mail: 4xx, 5xx and greylisting", Where.WIRE)
 def test_a_mail_that_was_not_taken_over_goes_again(run: Run) -> None:
     """RFC 5321: until the final dot is answered with 250, nobody has the mail; a 4xx or 5xx to it says so."""
-    with _world(run, BY_SMTP) as (world, _):
+    with run.world(providers=["meteorsis"], by_smtp=True) as world:
         said = [
             ("mail", b"421 4.3.2 shutting down"),
             ("mail", b"550 5.7.1 not from here"),
@@ -70,7 +65,7 @@ MISSING, RESENT, LATE, TWICE = "missing", "missing, to be sent again", "late", "
 
 @fault("F34", "the answer by mail is missing, late, or comes twice", Where.MAIL, cases=(MISSING, RESENT, LATE, TWICE))
 def test_the_answer_by_mail_settles_a_message_once_or_leaves_it_doubtful(run: Run) -> None:
-    with _world(run, BY_SES) as (world, meteorsis):
+    with run.world(providers=["meteorsis"]) as world:
         if run.case == TWICE:
             world.script("meteorsis", *[Twice()] * MANY, operation="reply")
             world.faults.inject(faults.Twice(), service="mail", times=None)
@@ -83,7 +78,7 @@ def test_the_answer_by_mail_settles_a_message_once_or_leaves_it_doubtful(run: Ru
 
         found = statuses(world.messages())
         again = MANY if run.case == RESENT else 0
-        run.equal("mails", len(meteorsis.mails), MANY + again)
+        run.equal("mails", _mails(world), MANY + again)
         run.equal("repeats", repeats(world), again)
         run.equal("doubtful", events(world, Status.DOUBTFUL), MANY if run.case in (MISSING, LATE) else 0)
         run.equal("doubtful in the end", found[Status.DOUBTFUL], MANY if run.case == MISSING else 0)
@@ -91,21 +86,10 @@ def test_the_answer_by_mail_settles_a_message_once_or_leaves_it_doubtful(run: Ru
         run.equal("told as delivered", events(world, Status.DELIVERED), 0 if run.case == MISSING else MANY)
 
 
-@contextmanager
-def _world(run: Run, way: str = "") -> Iterator[tuple[World, Meteorsis]]:
-    """With a mail server of its own where mails go by SMTP."""
-    with run.world(providers=["meteorsis"]) as world:
-        meteorsis = world.providers["meteorsis"]
-        assert isinstance(meteorsis, Meteorsis)
-        if (way or run.case) == BY_SES:
-            yield world, meteorsis
-            return
-        meteorsis.come_back()
-        try:
-            world.put_secret("providers/meteorsis", smtp=meteorsis.secret()["smtp"], allow_http=True)
-            yield world, meteorsis
-        finally:
-            meteorsis.go_offline()
+def _mails(world: World) -> int:
+    meteorsis = world.providers["meteorsis"]
+    assert isinstance(meteorsis, Meteorsis)
+    return len(meteorsis.mails)
 
 
 def _not_taken_over(world: World) -> int:
