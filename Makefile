@@ -19,7 +19,7 @@ export UV_NO_PROGRESS := 1
 # On machines whose traffic is inspected the platform's own certificates are the ones that count.
 export UV_SYSTEM_CERTS := true
 
-.PHONY: help setup test nightly faults run build artefact lint format lock clean distclean
+.PHONY: help setup test nightly faults removed-rules run build artefact lint format lock clean distclean
 
 help: ## This list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1	/' | expand -t 12
@@ -35,6 +35,9 @@ nightly: $(VENV)/.ready ## What takes too long for every change: each property t
 
 faults: $(VENV)/.ready ## Every fault of the list, injected and counted
 	$(BIN)/python -m tests.faults.table
+
+removed-rules: $(VENV)/.ready ## What notices when a safety rule is gone: writes docs/removed-rules.md
+	$(BIN)/python -m tests.world.removed_rules
 
 run: $(VENV)/.ready ## The whole gateway on this machine, web console at http://127.0.0.1:8025/
 	$(BIN)/python -m local
