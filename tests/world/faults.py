@@ -147,11 +147,11 @@ class Rule:
 
 
 class Faults:
-    def __init__(self, random: Random) -> None:
+    def __init__(self, random: Random, elapsed: Callable[[], float]) -> None:
         self._random = random
+        self._elapsed = elapsed
         self._rules: list[Rule] = []
         self.struck: list[tuple[Step, Fault]] = []
-        self.now = 0.0
 
     def inject(
         self,
@@ -175,7 +175,7 @@ class Faults:
 
         Without a moment it strikes before the call, a lost answer after it; a `number` says that by itself.
         """
-        since = self.now + delay
+        since = self._elapsed() + delay
         when = moment if moment or number is not None else _moment_of(fault)
         rule = Rule(
             fault, service, operation, function, when, subject, who, number, times, skip, chance,

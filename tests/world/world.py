@@ -119,7 +119,7 @@ class World:
         self.seed = seed
         self.kernel = Kernel(start)
         self.random = Random(f"{seed} world")
-        self.faults = Faults(Random(f"{seed} faults"))
+        self.faults = Faults(Random(f"{seed} faults"), lambda: self.kernel.elapsed)
         self.clock_offset = timedelta(0)  # of the gateway's clock
         self.trace: list[Line] = []
         self.steps: list[Step] = []  # every one that was taken, in their order
@@ -402,7 +402,6 @@ class World:
         if process.dead:
             raise Killed(process.why)
         self._steps += 1
-        self.faults.now = self.kernel.elapsed
         function = process.name.partition("#")[0]
         step = Step(
             self._steps, self.kernel.elapsed, self.kernel.current.name, function, moment, service, operation, subject
@@ -549,7 +548,6 @@ class World:
     def _invoke(self, function: str, event: Any, on_end: Callable[[Result], None]) -> None:
         name = self.stack.functions[function].folder.name
         self._steps += 1
-        self.faults.now = self.kernel.elapsed
         step = Step(self._steps, self.kernel.elapsed, "lambda", "lambda", "before", "lambda", "invoke", name)
         fault = self.faults.at(step)
         if isinstance(fault, Throttled):

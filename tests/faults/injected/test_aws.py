@@ -15,7 +15,7 @@ from tests.world.faults import Kill, Lost, Refuses, Step, Throttled, Unavailable
 from tests.world.world import World
 
 MINUTE, HOUR, DAY = 60.0, 3600.0, 86_400.0
-EACH = 5
+EACH = 4
 ASKED = ("smsgo", "twsms", "every8d")
 """Those that can be asked what became of a message."""
 
@@ -150,7 +150,7 @@ def test_what_an_index_shows_late_is_done_once(run: Run) -> None:
         tells_nobody(world)
         world.offline.add("smsgo")
         for provider in ASKED:
-            alone(world, provider, 8)
+            alone(world, provider, 7)
         world.run(10 * MINUTE)
         world.offline.clear()
         until_over(world)
@@ -271,7 +271,7 @@ def test_two_runs_at_once_ask_once_and_alert_once(run: Run) -> None:
     with run.world(providers=ASKED, schedules=False, parameters={"LowCredit": thresholds}) as world:
         tells_nobody(world)
         for provider in ASKED:
-            alone(world, provider, 8)
+            alone(world, provider, 7)
         world.run(90)
         world.providers["twsms"].reply("+886912345678", "said once")
         for name in ("reconciler", "credits"):
@@ -297,7 +297,7 @@ def test_a_run_that_is_killed_leaves_the_rest_to_the_next(run: Run) -> None:
         tells_nobody(world)
         world.offline.add("smsgo")
         for provider in ASKED:
-            alone(world, provider, 8)
+            alone(world, provider, 7)
         world.faults.inject(Kill(), function="reconciler", times=None, chance=0.05, seconds=20 * MINUTE)
         world.faults.inject(Kill(), function="credits", times=2, chance=0.2, seconds=20 * MINUTE)
         world.run(5 * MINUTE)

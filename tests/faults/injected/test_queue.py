@@ -31,8 +31,8 @@ from tests.world.faults import Raises, Slow, Throttled
 from tests.world.world import Published, World
 
 MINUTE, HOUR = 60.0, 3600.0
-EACH = 5
-"""Messages by each provider, alone; as many again travel together where the vendor takes lists."""
+EACH, TOGETHER = 3, 2
+"""Messages by each provider: alone, and together where the vendor takes lists."""
 
 INTERLEAVINGS = 200
 """Of a seed; a thousand in all."""
@@ -62,7 +62,7 @@ def publish_all(world: World) -> list[str]:
     """By every provider, alone and together."""
     orders = [order for provider in EVERYBODY for order in alone(world, provider, EACH)]
     for provider in EVERYBODY:
-        to = [phone(provider, number) for number in range(EACH, 2 * EACH)]
+        to = [phone(provider, number) for number in range(EACH, EACH + TOGETHER)]
         orders.append(world.publish(to=to, text=f"{provider} to all", providers=[provider]))
     return orders
 
@@ -152,7 +152,7 @@ def test_a_message_that_is_published_three_times_is_sent_once(run: Run) -> None:
 @fault("F40", "the same id with another content", Where.QUEUE)
 def test_an_id_that_is_used_for_another_content_is_rejected_with_an_event(run: Run) -> None:
     with run.world() as world:
-        orders = [order for provider in EVERYBODY for order in alone(world, provider, EACH)]
+        orders = [order for provider in EVERYBODY for order in alone(world, provider, MANY // len(EVERYBODY))]
         chance = dice(world)
         for order, record in zip(orders, letters(world), strict=True):
             request = json.loads(record.body)
