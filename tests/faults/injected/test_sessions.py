@@ -31,6 +31,7 @@ def test_a_wrong_password_is_tried_twice_at_most_and_nothing_is_lost(run: Run) -
             world.publish(to=to, text=f"from worker {worker}")
             world.run(_APART)
         at_once = world.functions.running
+        world.faults.stop()
         world.run(5 * MINUTE)
         during, bad, alarms = accepts(world, "every8d"), simulator.bad_logins, _suspended(world)
         world.put_secret("providers/every8d", password=NEW_PASSWORD)
