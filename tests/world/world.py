@@ -22,6 +22,7 @@ import os
 import random as random_module
 import threading
 import time
+import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
@@ -186,6 +187,7 @@ class World:
             (time, "sleep", self._sleep_of(time.sleep)),
             (threading, "Lock", self._lock_of(threading.Lock)),
             (os, "urandom", entropy),
+            (uuid, "uuid4", lambda: uuid.UUID(bytes=entropy(16), version=4)),  # whoever has replaced it before
             (random_module, "_urandom", entropy),
         ):
             enter(patch.object(target, name, replacement))
