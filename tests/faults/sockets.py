@@ -77,14 +77,14 @@ def real_sockets(world: World) -> Iterator[Wires]:
         for transport in by_cap.values():
             leaves.callback(transport.close)
 
-        def transport(answer_cap: int = _CAPS[0]) -> _Outside:
+        def outside(answer_cap: int = _CAPS[0]) -> _Outside:
             return _Outside(wires, by_cap[answer_cap])
 
         def look_up(host: str, port: int, *_: Any, **how: Any) -> Any:
             return getaddrinfo("127.0.0.1", servers[host.removesuffix(".example")]._port, **how)
 
         for module in (smstransports.http, smstransports.soap):
-            leaves.enter_context(patch.object(module, "DeadlineTransport", transport))
+            leaves.enter_context(patch.object(module, "DeadlineTransport", outside))
         leaves.enter_context(patch.object(smstransports.sockets, "getaddrinfo", look_up))
         yield wires
 

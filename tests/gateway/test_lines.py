@@ -7,7 +7,9 @@ from threading import Barrier
 from typing import Any, cast
 
 from smsgate.lines import Lines
-from smsgate.wire import Exchange
+from smsgate.wire import Exchange, HttpRequest
+
+ANY_CALL = cast(HttpRequest, None)
 
 
 class Opener:
@@ -35,7 +37,9 @@ def test_calls_of_every_account_and_version_go_over_one_exchange() -> None:
     opener = Opener()
     lines = Lines(opener, cast(Any, None))
 
-    answers = [lines.open(provider, version)("x") for provider in ("plainline", "other") for version in ("v1", "v2")]
+    answers: list[Any] = [
+        lines.open(provider, version)(ANY_CALL) for provider in ("plainline", "other") for version in ("v1", "v2")
+    ]
 
     assert answers == [1, 1, 1, 1]
 
@@ -46,7 +50,7 @@ def test_first_calls_at_the_same_moment_open_one_as_well() -> None:
 
     def call(_: int) -> Any:
         together.wait()
-        return line("x")
+        return line(ANY_CALL)
 
     with ThreadPoolExecutor(16) as pool:
         answers = list(pool.map(call, range(16)))

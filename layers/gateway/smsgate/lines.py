@@ -24,10 +24,10 @@ class Lines:
         return _Line(self._exchange, self._sessions, provider, secret_version)
 
     def _exchange(self) -> Exchange:
-        if self._opened is None:
-            with self._lock:  # Many workers make their first call at once.
-                self._opened = self._opened or self._open_exchange()
-        return self._opened
+        with self._lock:  # Many workers make their first call at once.
+            if self._opened is None:
+                self._opened = self._open_exchange()
+            return self._opened
 
 
 class _Line:
