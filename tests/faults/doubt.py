@@ -12,7 +12,7 @@ from tests.faults.traffic import (
     MANY,
     REPORTED_AT_OWN_URL,
     accepts,
-    alone,
+    at_once,
     calls,
     dice,
     of_provider,
@@ -43,7 +43,7 @@ def doubt_every_call(run: Run, providers: Sequence[str], draw: Draw, *, taken: f
         for provider in providers:
             for each in carried_out[provider]:
                 strike(world, draw(random, provider, each), provider, times=1)
-            alone(world, provider, on_doubt=run.case)
+            at_once(world, provider, on_doubt=run.case)
         until_over(world)
 
         for provider in providers:

@@ -50,6 +50,18 @@ def alone(world: World, provider: str, messages: int = MANY, **fields: Any) -> l
     return [one(world, provider, number, **fields) for number in range(messages)]
 
 
+def at_once(world: World, provider: str, messages: int = MANY, **fields: Any) -> None:
+    """One request, each number with a text of its own, so that as many calls are under way together.
+
+    EVERY8D would put them all into one call, so there they are requests of their own.
+    """
+    if provider == "every8d":
+        alone(world, provider, messages, **fields)
+        return
+    to = [{"number": phone(provider, number), "text": f"{provider} {number}"} for number in range(messages)]
+    world.publish(**{"to": to, "providers": [provider], **fields})
+
+
 def together(world: World, provider: str, messages: int = MANY, **fields: Any) -> str:
     """One request, one text; its id. Where the vendor takes lists, one call."""
     to = [phone(provider, number) for number in range(messages)]

@@ -17,6 +17,7 @@ from tests.faults.traffic import (
     REPORTED_AT_OWN_URL,
     accepts,
     alone,
+    at_once,
     events,
     of_provider,
     one,
@@ -140,7 +141,7 @@ def _nobody_reaches(run: Run, what: OurFault, victims: Sequence[str]) -> None:
         for provider in victims:
             strike(world, what if provider in OVER_HTTP else Unavailable(), provider, seconds=10 * MINUTE)
             providers = [provider] if run.case == "it alone" else [provider, spare]
-            alone(world, provider, providers=providers)
+            at_once(world, provider, providers=providers)
         world.run(10 * MINUTE)
         during = {provider: accepts(world, provider) for provider in world.providers}
         until_over(world)
