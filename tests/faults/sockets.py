@@ -1,7 +1,7 @@
 """A world whose calls to providers go over sockets, by the real transport and under TLS, to the simulators' servers.
 
 For what lies below the World's own network: how an answer drips, how much of it comes, who the server is, whether an
-idle connection is still one. A call takes its real time, a tenth of a worker's deadline at most, while the world stands
+idle connection is still one. A call takes its real time, a fifth of a worker's deadline at most, while the world stands
 still; calls that begin within a second of the world's time are made at once.
 """
 
@@ -32,7 +32,7 @@ from local.simulators.base import HttpCall, HttpSimulator
 from smstransports.sockets import DeadlineTransport
 from tests.world.world import World
 
-FASTER = 10
+FASTER = 5
 """How many seconds of a worker's deadline are one here."""
 
 _AT_ONCE = 1.0  # seconds of the world in which calls begin that are made together

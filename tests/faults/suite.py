@@ -146,8 +146,8 @@ def fault(
                 run.finished = True
             finally:
                 record_property("fault", run.as_json())
-            assert [str(count) for count in run.counts if not count.holds] == []
-            assert run.told == []
+            wrong = [str(count) for count in run.counts if not count.holds] + run.told
+            assert not wrong, wrong
             assert run.messages >= FEWEST_MESSAGES
 
         for name in ("__name__", "__qualname__", "__module__", "__doc__"):

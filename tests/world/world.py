@@ -22,7 +22,6 @@ import os
 import random as random_module
 import threading
 import time
-import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
@@ -165,7 +164,7 @@ class World:
 
     def __enter__(self) -> Self:
         VirtualTransport.network, VirtualTransport.steps, VirtualTransport.kernel = self.network, self, self.kernel
-        entropy = self._entropy.randbytes
+        entropy = self._entropy_of(os.urandom)
         enter = self._leaves.enter_context
         enter(patch.dict(os.environ, self._environment()))
         root = logging.getLogger()
@@ -187,7 +186,6 @@ class World:
             (time, "sleep", self._sleep_of(time.sleep)),
             (threading, "Lock", self._lock_of(threading.Lock)),
             (os, "urandom", entropy),
-            (uuid, "uuid4", lambda: uuid.UUID(bytes=entropy(16), version=4)),  # whoever has replaced it before
             (random_module, "_urandom", entropy),
         ):
             enter(patch.object(target, name, replacement))
@@ -640,6 +638,15 @@ class World:
     def _lock_of(self, real: Callable[[], Any]) -> Callable[[], Any]:
         """What `threading.Lock()` gives in here: to a task one that it may hold while it sleeps."""
         return lambda: Lock(self.kernel) if self.kernel.is_running_here() else real()
+
+    def _entropy_of(self, real: Callable[[int], bytes]) -> Callable[[int], bytes]:
+        """What is drawn in here comes from the seed; another test's thread draws elsewhere, or it would change ours."""
+        ours = threading.get_ident()
+        return lambda size: (
+            self._entropy.randbytes(size)
+            if self.kernel.is_running_here() or threading.get_ident() == ours
+            else real(size)
+        )
 
     def _with_id(self, request: Mapping[str, Any]) -> dict[str, Any]:
         self._requests += 1
