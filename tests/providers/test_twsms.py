@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
@@ -24,6 +25,7 @@ from smsgate.providers.twsms import TwSms
 from smsgate.reasons import Code, Reason
 from smsgate.status import Status
 from smsgate.wire import Callback, HttpRequest
+from smstransports.http import HttpTransport
 from tests.providers import plain_http
 from tests.providers.contract import (
     NOW,
@@ -748,6 +750,16 @@ def test_replies_are_asked_for_by_two_way_number_and_day() -> None:
         f"{LOGIN}&snumber=12345&sdate=2018-09-06",
         f"{LOGIN}&snumber=54321&sdate=2018-09-06",
     ]
+
+
+def test_a_day_on_which_ten_thousand_people_answered_is_heard_to_the_end(server: Simulator) -> None:
+    for place in range(10_000):
+        server.reply(NUMBER, f"第 {place} 個人說：我一定會準時到，謝謝您")
+
+    with closing(HttpTransport(30)) as wire:
+        replies = list(TwSms(server.secret()).replies_of(taipei_day(server), wire.exchange))
+
+    assert len({reply.key for reply in replies}) == 10_000
 
 
 def test_without_two_way_numbers_nobody_is_asked() -> None:

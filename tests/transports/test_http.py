@@ -478,6 +478,21 @@ class TestAnswers:
         assert response == expected
         assert len(server.requests) == 1
 
+    @pytest.mark.parametrize("method", ["GET", "POST"])
+    def test_a_list_may_be_longer_than_other_answers_as_long_as_its_question_says(
+        self, serve: Serve, method: Method
+    ) -> None:
+        server = serve(always(answer(b"x" * 200_000)))
+        transport = caller()
+
+        heard = transport.exchange(HttpRequest(method, server.url, longest_answer=200_000))
+
+        assert len(heard.body) == 200_000
+        for too_little in (199_999, None):
+            with pytest.raises(CallBroken) as broken:
+                transport.exchange(HttpRequest(method, server.url, longest_answer=too_little))
+            assert broken.value.outcome == maybe_sent("AnswerTooLarge")
+
     def test_an_old_server_ends_its_answer_by_closing(self, serve: Serve) -> None:
         server = serve(once_then_close(b"HTTP/1.0 200 OK\r\nContent-Type: text/plain\r\n\r\nmsgid=1"))
 

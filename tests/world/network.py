@@ -30,7 +30,7 @@ from local.simulators.base import (
 )
 from local.simulators.base import Fault as OnTheirSide
 from local.simulators.meteorsis import Meteorsis
-from smstransports.sockets import AnswerTooLarge, NameNotResolved, TlsFailed
+from smstransports.sockets import ANSWER_CAP, AnswerTooLarge, NameNotResolved, TlsFailed
 from tests.world.faults import BadCertificate, Fault, Kill, Lost, NoSuchName, Slow, Twice, Unavailable
 from tests.world.kernel import Kernel, Process
 
@@ -170,7 +170,7 @@ class VirtualTransport(httpx.BaseTransport):
                 self._pause(each * len(answer.body), deadline)
             case _:
                 raise TypeError(f"{type(fault).__name__} has no meaning on HTTP")
-        if len(answer.body) > self._answer_cap:
+        if len(answer.body) > request.extensions.get(ANSWER_CAP, self._answer_cap):
             raise AnswerTooLarge("more than the cap")
         if self.kernel.elapsed > deadline:
             self._silence(deadline)

@@ -15,11 +15,15 @@ _MOST_FIELDS = 50  # of a query or a form: vendors send ten or so
 
 @dataclass(frozen=True, slots=True)
 class HttpRequest:
-    """`fields` travel percent-encoded as UTF-8: in the query of a GET, as the form of a POST."""
+    """`fields` travel percent-encoded as UTF-8: in the query of a GET, as the form of a POST.
+
+    `longest_answer`, in bytes, is for questions whose answer is a list of any length; None is enough for all others.
+    """
 
     method: Literal["GET", "POST"]
     url: str
     fields: Pairs = field(default=(), repr=False)
+    longest_answer: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

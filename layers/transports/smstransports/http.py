@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from functools import lru_cache
+from typing import Any
 from urllib.parse import urlencode
 
 import httpx
@@ -12,7 +13,7 @@ import httpx
 from smsgate.outcomes import CallBroken, MaybeSent, NotSent
 from smsgate.reasons import Code, Reason
 from smsgate.wire import HttpRequest, HttpResponse, Pairs
-from smstransports.sockets import DeadlineTransport
+from smstransports.sockets import ANSWER_CAP, DeadlineTransport
 
 _CONNECT_SECONDS = 3.0
 _HEADERS = {
@@ -62,10 +63,11 @@ class HttpTransport:
         fields = _encoded(request.fields)
         if fields is None:
             raise CallBroken(NotSent(Reason(Code.UNSUPPORTED_CHARACTER, provider_text="lone surrogate")))
+        cap = request.longest_answer
         if request.method == "GET":
-            return self.carry("GET", request.url, query=fields)
+            return self.carry("GET", request.url, query=fields, answer_cap=cap)
         form = {"Content-Type": "application/x-www-form-urlencoded"}
-        return self.carry("POST", request.url, content=fields, headers=form)
+        return self.carry("POST", request.url, content=fields, headers=form, answer_cap=cap)
 
     def carry(
         self,
@@ -75,9 +77,11 @@ class HttpTransport:
         query: bytes = b"",
         content: bytes | None = None,
         headers: Mapping[str, str] | None = None,
+        answer_cap: int | None = None,
     ) -> HttpResponse:
         """Any HTTP call, for what is no form: SOAP has a body and headers of its own. Raises only CallBroken."""
-        answer = self._attempt(method, url, query, content, headers or {})
+        capped = {} if answer_cap is None else {ANSWER_CAP: answer_cap}
+        answer = self._attempt(method, url, query, content, headers or {}, {**self._extensions, **capped})
         # Raised out here, so that no exception of a library's, which knows the URL, hangs on it as its context.
         if isinstance(answer, HttpResponse):
             return answer
@@ -87,7 +91,13 @@ class HttpTransport:
         self._transport.close()
 
     def _attempt(
-        self, method: str, url: str, query: bytes, content: bytes | None, headers: Mapping[str, str]
+        self,
+        method: str,
+        url: str,
+        query: bytes,
+        content: bytes | None,
+        headers: Mapping[str, str],
+        extensions: dict[str, Any],
     ) -> HttpResponse | NotSent | MaybeSent:
         try:
             where = _parsed(url)
@@ -96,7 +106,7 @@ class HttpTransport:
                 where.copy_with(query=b"&".join(filter(None, (where.query, query)))) if query else where,
                 headers={**_HEADERS, **headers},
                 content=content,
-                extensions=self._extensions,
+                extensions=extensions,
             )
         except Exception as error:  # Whatever it is, there is no request yet.
             return NotSent(_reason(Code.PROVIDER_UNREACHABLE, error))

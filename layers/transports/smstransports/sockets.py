@@ -22,6 +22,9 @@ import h11
 import httpx
 
 HEADERS_CAP = 16 * 1024
+ANSWER_CAP = "smsgate_answer_cap"
+"""The extension of a request by which it may have a longer answer than others."""
+
 _RECEIVE = 64 * 1024
 _DECODABLE = frozenset({"gzip", "x-gzip", "deflate"})
 
@@ -77,7 +80,8 @@ class DeadlineTransport(httpx.BaseTransport):
             origin = _origin_of(request.url)
             connection = self._idle.take(origin) or self._connect(origin, connect_by)
             try:
-                response = connection.exchange(request, content, deadline, self._answer_cap)
+                cap = request.extensions.get(ANSWER_CAP, self._answer_cap)
+                response = connection.exchange(request, content, deadline, cap)
             except BaseException:
                 connection.close()
                 raise

@@ -116,6 +116,10 @@ _POINTS_ABROAD = 3
 _SHORTEST_VALIDITY, _LONGEST_VALIDITY = 300, 28800  # section 3, expirytime: "範圍：300~28800 秒"
 _RECENT = timedelta(days=3)  # section 4, outrange: "查詢超過三天以上的紀錄"
 
+# Section 5 knows no pages: one answer holds all that was said to a number in a day, each Chinese character of it as six
+# bytes. There is room for ten thousand long ones here.
+_LONGEST_DAY = 8 * 1024 * 1024
+
 _CODE = re.compile(r"[0-9]{5}")
 _REFERENCE = re.compile(r"[0-9]{1,20}")  # section 7 says 8 to 11 digits; one more must not turn a success into a doubt
 _SEQUENCE = re.compile(r"[0-9A-Za-z_-]{1,64}")  # six digits in the sample; it is part of a key of the ledger
@@ -190,9 +194,9 @@ class TwSms(Provider, Queries, Cancels, TellsCredit, PollsReplies, ReadsReceipts
             return Refused(Reason(Code.UNSUPPORTED_FEATURE, provider_text="the account has no reply_numbers"))
         return submit(exchange, self._request("sms_send.php", _send_fields(message, receipt_url, now)), _read_sent)
 
-    def _request(self, page: str, fields: Pairs) -> HttpRequest:
+    def _request(self, page: str, fields: Pairs, longest_answer: int | None = None) -> HttpRequest:
         # POST, although every sample is a GET: a password in a URL is a password in somebody's log.
-        return HttpRequest("POST", self._base_url + page, (*self._credentials, *fields))
+        return HttpRequest("POST", self._base_url + page, (*self._credentials, *fields), longest_answer)
 
     # Asking
 
@@ -217,7 +221,7 @@ class TwSms(Provider, Queries, Cancels, TellsCredit, PollsReplies, ReadsReceipts
     def replies_of(self, day: date, exchange: HttpExchange) -> Iterator[Reply]:
         silence: CannotSay | None = None
         for number in self._reply_numbers:
-            request = self._request("smsmo_query.php", (("snumber", number), ("sdate", day.isoformat())))
+            request = self._request("smsmo_query.php", (("snumber", number), ("sdate", day.isoformat())), _LONGEST_DAY)
             try:
                 entries = ask(exchange, request, _read_replies)
             except CannotSay as said:
