@@ -265,6 +265,13 @@ def _a_token_is_dropped_that_replies_still_come_with(world: World) -> None:
     world.run(5 * MINUTE)
 
 
+@fires("RepliesNotFetchedAlarm", "twsms", "smsgo")
+def _replies_cannot_be_asked_for(world: World) -> None:
+    world.run(10 * MINUTE)
+    world.offline.add("twsms")
+    world.run(HOUR)
+
+
 @fires("ReceiptsNotUnderstoodAlarm", "twsms")
 def _a_receipt_says_nothing(world: World) -> None:
     call_back(world, f"receipts/twsms/{TOKEN}?nonsense=1")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
@@ -537,7 +537,7 @@ class TestRunsThatEndEarly:
         messages = many(house, 12)
         house.later(minutes=1)
         house.wire.say("/report", *["not yet"] * 100)
-        left = iter([60.0] * 7)  # until the first question of the second shard
+        left = iter([60.0] * 8)  # until the first question of the second shard
 
         house.reconciler().handle(lambda: timedelta(seconds=next(left, 9)))
         first = len(asked(house))
@@ -574,7 +574,7 @@ class TestRunsThatEndEarly:
     ) -> None:
         first, second = [message for message in many(house, 8) if message.message_id.endswith(("-4", "-8"))]
         house.later(minutes=1)
-        left = iter([60.0] * 2)  # until the first shard is taken, in which both lie
+        left = iter([60.0] * 3)  # until the first shard is taken, in which both lie
         change = house.ledger.change_from
 
         def change_from(message: Message, step: Callable[[Message], Message]) -> Message:
@@ -649,8 +649,8 @@ class TestReplies:
         ("utc", "days"),
         [
             ((15, 59), ["2026-11-20"]),
-            ((16, 0), ["2026-11-20", "2026-11-21"]),
-            ((16, 29), ["2026-11-20", "2026-11-21"]),
+            ((16, 0), ["2026-11-21", "2026-11-20"]),
+            ((16, 29), ["2026-11-21", "2026-11-20"]),
             ((16, 30), ["2026-11-21"]),
             ((23, 59), ["2026-11-21"]),
         ],
@@ -736,7 +736,104 @@ class TestReplies:
         house.later(minutes=10)
         house.reconcile()
 
-        assert self.days(house) == ["2026-11-20"]
+        assert self.days(house) == ["2026-11-21"]
+
+    def test_what_was_said_before_midnight_is_fetched_when_the_provider_can_be_asked_again(
+        self, house: House, stored: Stored, counts: Counts
+    ) -> None:
+        lying: dict[str, list[str]] = defaultdict(list)
+        house.offers["plainline"] = _mailbox(lying)
+        house.now = datetime(2026, 11, 20, 14, 0, tzinfo=UTC)
+        house.reconcile()
+        lying["2026-11-20"].append("1|+886912345678|before midnight")
+        house.offers["plainline"] = _broken(CannotSay(Reason(Code.PROVIDER_UNREACHABLE)))
+        for _ in range(10):
+            house.later(minutes=30)
+            house.reconcile()
+
+        house.offers["plainline"] = _mailbox(lying)
+        house.later(minutes=30)
+        house.reconcile()
+
+        assert [item["text"]["S"] for item in stored()] == ["before midnight"]
+        assert counts["RepliesNotFetched"] == 10
+        house.offers["plainline"] = Plainline
+        house.reconcile()
+        assert self.days(house)[-1:] == ["2026-11-21"], "what was fetched is not asked for for ever"
+
+    @pytest.mark.parametrize(("days_ago", "asked_for"), [(6, 7), (30, 7), (2, 3)])
+    def test_days_that_nobody_asked_for_are_asked_for_once_and_not_those_of_long_ago(
+        self, house: House, days_ago: int, asked_for: int
+    ) -> None:
+        house.reconcile()
+        house.later(days=days_ago)
+
+        house.reconcile()
+        after_the_gap = self.days(house)[1:]
+        house.later(minutes=1)
+        house.reconcile()
+
+        assert after_the_gap[0] == house.now.date().isoformat(), "today first"
+        assert len(after_the_gap) == len(set(after_the_gap)) == asked_for
+        assert self.days(house)[1 + asked_for :] == [house.now.date().isoformat()]
+
+    def test_a_day_that_cannot_be_read_keeps_nobody_from_the_others_and_is_asked_for_again(
+        self, house: House, stored: Stored
+    ) -> None:
+        house.reconcile()
+        house.later(days=1)
+        house.wire.say("/replies", "1|+886912345678|today", "no reply", "1|+886912345678|today", "2|+886912345678|then")
+
+        house.reconcile()
+        first = [item["text"]["S"] for item in stored()]
+        house.reconcile()
+
+        assert first == ["today"]
+        assert sorted(item["text"]["S"] for item in stored()) == ["then", "today"]
+
+    def test_however_many_there_are_half_of_a_run_is_left_for_what_is_due(
+        self, house: House, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        house.handle(record())
+        house.later(minutes=1)
+        house.offers["plainline"] = _mailbox(
+            defaultdict(lambda: [f"{place}|+8869{place:08}|yes" for place in range(500)])
+        )
+        house.wire.say("/report", *["not yet"] * 5)
+        left = [60.0]
+        has_reply = house.ledger.has_reply
+        looked_for: list[str] = []
+
+        def takes_its_time(reply: Reply) -> bool:
+            left[0] -= 0.2
+            looked_for.append(reply.key)
+            return has_reply(reply)
+
+        monkeypatch.setattr(house.ledger, "has_reply", takes_its_time)
+        worker = house.reconciler()
+
+        worker.handle(lambda: timedelta(seconds=left[0]))
+        first = len(looked_for)
+        questions = asked(house)
+        for _ in range(6):
+            left[0] = 60.0
+            worker.handle(lambda: timedelta(seconds=left[0]))
+
+        assert 150 <= first < 250
+        assert questions == ["ref1"]
+        assert len(looked_for) == len(set(looked_for)) == 500, "what this worker stored it need not look for again"
+
+    def test_what_one_person_said_is_heeded_in_the_order_it_was_said(self, house: House) -> None:
+        numbers = [f"+8869{place:08}" for place in range(10_000_000, 10_000_010)]
+        house.wire.say(
+            "/replies",
+            "\n".join(f"{number}-{word}|{number}|{word}" for word in ("STOP", "START") for number in numbers),
+        )
+
+        house.reconcile()
+
+        assert house.suppressions.find(numbers) == frozenset()
+        assert all(len(house.suppressions.read(number).history) == 2 for number in numbers)
 
     def test_a_reply_that_cannot_be_stored_keeps_neither_the_others_nor_due_work_waiting(
         self, house: House, stored: Stored, counts: Counts, monkeypatch: pytest.MonkeyPatch

@@ -11,14 +11,14 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from functools import partial
 
 from smsgate import lifecycle, telemetry
 from smsgate.accounts import Account, Accounts
-from smsgate.clock import TAIPEI
 from smsgate.conversation import Conversation
 from smsgate.evidence import Evidence
+from smsgate.heard_replies import HeardReplies
 from smsgate.ledger import Ledger, Saved, due_shards, message_id_of
 from smsgate.lifecycle import Watch
 from smsgate.messages import Message, Reply, Report
@@ -33,8 +33,9 @@ from smsgate.wakeups import WakeUps, planned
 WORKERS = 16
 _PAGE = 200
 
-_YESTERDAY_UNTIL = timedelta(minutes=30)
-"""Replies of the last minutes before midnight are still asked for in the first half hour of the next day."""
+_SENDERS_AT_ONCE = 4 * WORKERS
+_REMEMBERED = 100_000
+"""Replies that a worker knows to be stored, and so need not ask the ledger for with every poll of the day."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,12 +71,14 @@ class Reconciler:
         self._clock = clock
         self._pool = pool
         self._wake_ups = wake_ups
+        self._heard = HeardReplies(ledger)
+        self._stored: set[tuple[str, str]] = set()
         self._log = telemetry.logger()
 
     def handle(self, time_left: Callable[[], timedelta]) -> None:
-        self._poll_replies(time_left)
         overdue = Overdue(self._ledger, self._suspensions, self._offers, self._clock())
         with self._pool(WORKERS) as pool:
+            self._poll_replies(pool, time_left)
             for ids in self._due(time_left):
                 looked_at = [message for message in pool.map(partial(self._look, overdue), ids) if message is not None]
                 self._wake_ups.send(message for message in looked_at if message.status is Status.ACCEPTED)
@@ -216,31 +219,66 @@ class Reconciler:
 
     # Replies
 
-    def _poll_replies(self, time_left: Callable[[], timedelta]) -> None:
-        here = self._clock().astimezone(TAIPEI)
-        days = [here.date()]
-        if here - here.replace(hour=0, minute=0, second=0, microsecond=0) < _YESTERDAY_UNTIL:
-            days.insert(0, here.date() - timedelta(days=1))
+    def _poll_replies(self, pool: Executor, time_left: Callable[[], timedelta]) -> None:
+        """For at most half of the run, however many there are: the other half is for what is due."""
+        ends_at = time_left() / 2
+
+        def is_over() -> bool:
+            return time_left() < max(ends_at, self._deadline * 2)
+
         for key, offered in self._offers.items():
             if not issubclass(offered, PollsReplies):
                 continue
             account = self._usable(key)
             if account is None or not isinstance(account.provider, PollsReplies):
                 continue
+            began, all_heard = self._clock(), True
             with self._contained(key, account):
-                for day in days:
-                    if time_left() < self._deadline * 2:
-                        return
-                    for reply in account.provider.replies_of(day, account.line):
-                        self._receive(reply)
+                for day in self._heard.days(key, began):
+                    all_heard &= self._poll(pool, key, account, account.provider, day, is_over)
+                if all_heard:
+                    self._heard.all_until(key, began)
+                    continue
+            telemetry.count("RepliesNotFetched")  # The alarm can name no provider; the line does.
 
-    def _receive(self, reply: Reply) -> None:
+    def _poll(
+        self, pool: Executor, key: str, account: Account, provider: PollsReplies, day: date, is_over: Callable[[], bool]
+    ) -> bool:
+        """A day's replies; False where some may be missing. What one day brings keeps nobody from the next."""
+        if is_over() or self._suspensions.forbids_questions(key, account.version):
+            return False
+        all_told = False
+        said_by: dict[str, list[Reply]] = defaultdict(list)
+        with self._contained(key, account):
+            for reply in provider.replies_of(day, account.line):
+                if (reply.provider, reply.key) not in self._stored:
+                    said_by[reply.sender].append(reply)
+            all_told = True
+        senders = list(said_by.values())
+        for start in range(0, len(senders), _SENDERS_AT_ONCE):
+            if is_over():
+                return False
+            # Who said several things said them in this order: a stop and a start must not change places.
+            all_told &= all(list(pool.map(self._receive_all, senders[start : start + _SENDERS_AT_ONCE])))
+        return all_told
+
+    def _receive_all(self, replies: Iterable[Reply]) -> bool:
+        stored = [self._receive(reply) for reply in replies]
+        return all(stored)
+
+    def _receive(self, reply: Reply) -> bool:
+        """True where it is stored now, by this run or before."""
         try:
             self._conversation.receive(reply)
         except Exception as error:
             # It is there to be fetched again by the next run; those behind it must not wait for it.
             self._log.error("reply not stored", extra={"provider": reply.provider, "error": type(error).__name__})
             telemetry.count("ReplyNotStored", provider=reply.provider)
+            return False
+        if len(self._stored) >= _REMEMBERED:
+            self._stored.clear()
+        self._stored.add((reply.provider, reply.key))
+        return True
 
     # Providers
 
