@@ -41,6 +41,10 @@ def statuses(known: Message) -> list[Status | None]:
     return [moment.status for moment in known.timeline if moment.kind is Kind.STATUS]
 
 
+class _Repeating(Castello):
+    repeats_text = True
+
+
 class TestWhoMayCall:
     def stranger(
         self, house: House, dynamodb: DynamoDBClient, provider: str, token: str, query: str, path: str = ""
@@ -335,6 +339,21 @@ class TestTheAccountsUrl:
         for _ in range(10):
             self.receive(house)
 
+        assert statuses(house.one()).count(Status.DELIVERED) == 1
+
+    @pytest.mark.parametrize("is_private", [True, False])
+    def test_what_a_report_repeats_of_a_private_text_is_not_kept_however_often_it_comes(
+        self, house: House, dynamodb: DynamoDBClient, is_private: bool
+    ) -> None:
+        house.offers["castello"] = _Repeating
+        house.handle(record(private=is_private))
+
+        for _ in range(3):
+            assert house.receive("castello", TOKEN, OWN_ACCOUNTS, body=b"hello") == Acknowledgement()
+
+        (stored,) = kept(dynamodb)
+        assert ("body" in stored, "query" in stored) == (not is_private, not is_private)
+        assert house.ledger.callback(stored["pk"]["S"]) is None or not is_private
         assert statuses(house.one()).count(Status.DELIVERED) == 1
 
     def test_a_report_faster_than_the_answer_waits_for_it_and_is_applied_with_it(self, house: House) -> None:

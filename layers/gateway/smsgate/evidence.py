@@ -60,6 +60,7 @@ class Evidence:
         if message is None or all(attempt.provider != provider for attempt in message.attempts):
             return False
         self.apply(message, report, provider)
+        self._keep_private(message, provider, callback_key)
         return True
 
     def listen(self, message: Message) -> Message:
@@ -94,11 +95,18 @@ class Evidence:
             for report in reports:
                 if report.provider_ref == provider_ref and report.to == message.to:
                     message = self.apply(message, report, provider.key)
+                    self._keep_private(message, provider.key, key)
                 else:
                     others.append(report)
             with suppress(Exception):  # What others were told must not keep this one waiting; it stays listed.
                 self.settle(provider.key, others, key)
         return message
+
+    def _keep_private(self, message: Message, provider: str, callback_key: str) -> None:
+        """A private text must not stay where a vendor's report repeats it: what the report said is in the timeline."""
+        reader = self._find(provider)
+        if message.private and reader is not None and issubclass(reader, ReadsReceipts) and reader.repeats_text:
+            self._ledger.forget_callback(callback_key)
 
     def _is_news(self, message: Message, report: Report) -> bool:
         """Of this message's number, and not heard before."""

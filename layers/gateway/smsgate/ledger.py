@@ -253,7 +253,11 @@ class Ledger:
 
     def callback(self, key: str) -> Callback | None:
         plain = self._get(_callback_key(key))
-        return callback_of(plain) if plain else None
+        return callback_of(plain) if plain and "body" in plain else None
+
+    def forget_callback(self, key: str) -> None:
+        """Keep no more of it than that it came."""
+        self._update(_callback_key(key), "REMOVE body, #query", {}, names={"#query": "query"})
 
     def mark_callback(self, key: str, problem: str, now: datetime) -> None:
         """Remember why a stored callback came to nothing; it is listed until it has been understood."""
@@ -544,8 +548,17 @@ class Ledger:
             return from_wire(item) if item else self._get({"pk": plain["pk"], "sk": plain["sk"]}) or {}
         return None
 
-    def _update(self, key: Plain, expression: str, values: Mapping[str, Any], condition: str | None = None) -> Plain:
+    def _update(
+        self,
+        key: Plain,
+        expression: str,
+        values: Mapping[str, Any],
+        condition: str | None = None,
+        names: Mapping[str, str] | None = None,
+    ) -> Plain:
         optional: dict[str, Any] = {"ConditionExpression": condition} if condition else {}
+        if names:
+            optional["ExpressionAttributeNames"] = dict(names)
         if values:
             optional["ExpressionAttributeValues"] = to_wire(values)
         answer = self._client.update_item(

@@ -258,6 +258,8 @@ class ReadsReplies(ABC):
 class ReadsReceipts(ABC):
     """Sends reports to a URL of ours. Class methods: reading needs no account."""
 
+    repeats_text: ClassVar[bool] = False  # a report holds the text that was sent
+
     @classmethod
     @abstractmethod
     def read_receipts(cls, callback: Callback) -> list[Report]:

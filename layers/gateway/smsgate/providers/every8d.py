@@ -139,6 +139,7 @@ class Every8d(Provider, Queries, Cancels, TellsCredit, ReadsReceipts, ReadsRepli
     asks_per_call = 50
     tells_replies = True
     replies_to_receipts = True
+    repeats_text = True  # with STATUS 100, the real server's SM is what was sent
 
     def __init__(self, account: Mapping[str, object]) -> None:
         self._username = secret_text(account, "username")
