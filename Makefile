@@ -27,14 +27,14 @@ help: ## This list
 setup: $(VENV)/.ready $(SAM_VENV)/.ready ## Install everything, by hash, into .venv and .venv-sam
 
 test: setup lint artefact ## Everything that must hold before a change lands
-	$(BIN)/pytest --numprocesses auto --maxprocesses 4 --dist loadfile
+	$(BIN)/pytest --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
-nightly: $(VENV)/.ready ## What takes too long for every change: each property ten thousand times, a thousand simulations
+nightly: $(VENV)/.ready faults ## What takes too long for every change: each property ten thousand times, a thousand simulations
 	HYPOTHESIS_PROFILE=nightly $(BIN)/pytest -m hypothesis --numprocesses auto --maxprocesses 4
 	SIMULATION_SEEDS=1000 $(BIN)/pytest tests/faults/test_simulation.py
 
 faults: $(VENV)/.ready ## Every fault of the list, injected and counted
-	$(BIN)/python -m tests.faults.table
+	FAULT_SEEDS=5 $(BIN)/python -m tests.faults.table
 
 removed-rules: $(VENV)/.ready ## What notices when a safety rule is gone: writes docs/removed-rules.md
 	$(BIN)/python -m tests.world.removed_rules

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -284,7 +285,13 @@ _Loader.add_multi_constructor("!", _short_form)
 
 
 def _load(path: Path) -> dict[str, Any]:
-    document = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)  # noqa: S506  # a SafeLoader with more tags
+    document = _parsed(path.read_text(encoding="utf-8"))
     if not isinstance(document, dict):
         raise CannotRead(f"{path.name} is not a template")
     return document
+
+
+@lru_cache(maxsize=8)
+def _parsed(text: str) -> Any:
+    """Read only: YAML takes most of the time in which a stack is read, and tests read one with many parameters."""
+    return yaml.load(text, Loader=_Loader)  # noqa: S506  # a SafeLoader with more tags

@@ -71,3 +71,13 @@ def _no_credential_is_logged(request: pytest.FixtureRequest) -> Iterator[None]:
     yield
     if "plants_canaries" not in request.keywords:
         assert _canaries.seen == []
+
+
+_FIRST = ("tests/faults/", "tests/journeys/", "tests/local/", "tests/architecture/")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What takes long goes first, or one worker would be left alone with it in the end."""
+    items.sort(
+        key=lambda item: next((at for at, folder in enumerate(_FIRST) if item.nodeid.startswith(folder)), len(_FIRST))
+    )

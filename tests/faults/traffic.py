@@ -131,7 +131,7 @@ def dice(world: World) -> Random:
 
 def until_over(world: World, limit: float = 4 * 3600.0) -> None:
     """Until every message has come to an end, and what else is on its way has arrived."""
-    if not world.run_until(lambda: _is_over(world), 600, step=30):  # Looking is dear: later on it is done less often.
+    if not world.run_until(lambda: _is_over(world), 600, step=30):  # Looking takes long: later less often.
         world.run_until(lambda: _is_over(world), limit, step=240)
     world.run(60)
     world.settle()
@@ -139,5 +139,5 @@ def until_over(world: World, limit: float = 4 * 3600.0) -> None:
 
 def _is_over(world: World) -> bool:
     published = sum(len(each.to) for each in world.published)
-    messages = world.messages()
-    return len(messages) >= published and all(message.status.is_final for message in messages)
+    statuses = world.statuses()
+    return len(statuses) >= published and all(status.is_final for status in statuses)

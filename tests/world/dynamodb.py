@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal, InvalidOperation
+from functools import cached_property
 from typing import Any, Final
 
 from botocore.exceptions import ClientError
@@ -67,10 +68,15 @@ class _Exceptions:
     ResourceNotFoundException = ResourceNotFoundException
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class _Row:
     item: Item
     size: int
+
+    @cached_property
+    def image(self) -> Item:
+        """On the stream: the new one of this write and the old one of the next."""
+        return {name: for_lambda(value) for name, value in self.item.items()}
 
 
 _Key = tuple[str, str]
@@ -365,14 +371,14 @@ class MemoryTable:
         for index in self._indexes.values():
             index.change(before, after, now + self.index_delay)
         if self.on_change is not None:
-            self.on_change(self._record(key, before, after, now))
+            self.on_change(self._record(key, old, row, now))
 
-    def _record(self, key: _Key, before: Item | None, after: Item | None, now: datetime) -> Record:
+    def _record(self, key: _Key, old: _Row | None, new: _Row | None, now: datetime) -> Record:
         number_ = next(self._sequence)
-        images = {"OldImage": before, "NewImage": after}
+        images = {"OldImage": old, "NewImage": new}
         return {
             "eventID": f"change-{number_}",
-            "eventName": "INSERT" if before is None else "REMOVE" if after is None else "MODIFY",
+            "eventName": "INSERT" if old is None else "REMOVE" if new is None else "MODIFY",
             "eventVersion": "1.1",
             "eventSource": "aws:dynamodb",
             "eventSourceARN": f"arn:aws:dynamodb:ap-northeast-1:000000000000:table/{self._name}/stream/now",
@@ -381,11 +387,7 @@ class MemoryTable:
                 "Keys": {"pk": {"S": key[0]}, "sk": {"S": key[1]}},
                 "SequenceNumber": f"{number_:021}",
                 "StreamViewType": "NEW_AND_OLD_IMAGES",
-                **{
-                    image: {name: for_lambda(value) for name, value in item.items()}
-                    for image, item in images.items()
-                    if item is not None
-                },
+                **{name: row.image for name, row in images.items() if row is not None},
             },
         }
 
@@ -504,14 +506,16 @@ def _checked(item: Item, operation: str) -> _Row:
             raise _invalid(operation, f"One of the required keys was not given a value: {name}")
     try:
         _check_keys(item)
-        stored = {name: _stored(value) for name, value in item.items()}
+        stored: Item = {}
+        size = 0
+        for name, value in item.items():
+            stored[name], taken = _stored(value)
+            size += _length(name) + taken
     except Refused as refused:
         raise _invalid(operation, str(refused)) from None
-    row = _Row({name: value for name, (value, _) in stored.items()}, 0)
-    size = sum(len(name.encode()) + size for name, (_, size) in stored.items())
     if size > _LARGEST_ITEM:
         raise _invalid(operation, "Item size has exceeded the maximum allowed size")
-    return _Row(row.item, size)
+    return _Row(stored, size)
 
 
 def _stored(value: Typed) -> tuple[Typed, int]:
@@ -521,7 +525,7 @@ def _stored(value: Typed) -> tuple[Typed, int]:
     ((kind, inner),) = value.items()
     match kind:
         case "S" if isinstance(inner, str):
-            return value, len(inner.encode())
+            return value, _length(inner)
         case "N" if isinstance(inner, str):
             return _number(inner)
         case "B" if isinstance(inner, bytes | bytearray):
@@ -529,9 +533,11 @@ def _stored(value: Typed) -> tuple[Typed, int]:
         case "BOOL" | "NULL" if isinstance(inner, bool):
             return value, 1
         case "M":
-            inside = {name: _stored(each) for name, each in inner.items()}
-            size = 3 + sum(1 + len(name.encode()) + size for name, (_, size) in inside.items())
-            return {"M": {name: each for name, (each, _) in inside.items()}}, size
+            inside, size = {}, 3
+            for name, each in inner.items():
+                inside[name], taken = _stored(each)
+                size += 1 + _length(name) + taken
+            return {"M": inside}, size
         case "L":
             elements = [_stored(each) for each in inner]
             return {"L": [each for each, _ in elements]}, 3 + sum(1 + size for _, size in elements)
@@ -540,6 +546,10 @@ def _stored(value: Typed) -> tuple[Typed, int]:
                 raise Refused("An string set may not be empty, and holds nothing twice")
             return {"SS": sorted(inner)}, sum(len(each.encode()) for each in inner)
     raise Refused(f"an attribute of type {kind} is not known here, or does not hold what it says")
+
+
+def _length(text: str) -> int:
+    return len(text) if text.isascii() else len(text.encode())
 
 
 def _number(text: str) -> tuple[Typed, int]:

@@ -53,6 +53,7 @@ from smsgate.items import message_from_plain
 from smsgate.ledger import Ledger
 from smsgate.messages import Message
 from smsgate.settings import Settings
+from smsgate.status import Status
 from smsgate.wiring import Wiring
 from tests.world.aws import Alert, PublishedEvent, Services
 from tests.world.cloudwatch import CloudWatch
@@ -290,6 +291,10 @@ class World:
         if request_id is not None:
             return sorted(self.ledger.of_request(request_id), key=lambda message: message.to)
         return [message_from_plain(from_wire(item)) for item in self.table.items() if item["sk"]["S"].startswith("m#")]
+
+    def statuses(self) -> list[Status]:
+        """Of all messages, for who looks often."""
+        return [Status(item["status"]["S"]) for item in self.table.items() if item["sk"]["S"].startswith("m#")]
 
     def accepts(self) -> Counter[tuple[str, str]]:
         """The truth: how often the providers took each text for each number."""
