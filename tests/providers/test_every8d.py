@@ -886,8 +886,33 @@ def test_a_batch_is_accepted_however_it_is_written(result: str, points: str, cre
     assert outcomes_of(result) == (Accepted(BATCH, Decimal(points), Decimal(credit)),)
 
 
-def test_what_a_batch_costs_says_nothing_of_each_message_in_it() -> None:
-    assert outcomes_of(f"281.0,3,5.0,0,{BATCH}", 3) == (Accepted(BATCH, None, Decimal(281)),) * 3
+@pytest.mark.parametrize(
+    ("result", "points"),
+    [
+        (f"281.0,3,3.0,0,{BATCH}", "1"),  # as we reckoned
+        (f"281.0,3,7.5,0,{BATCH}", "2.5"),  # not as we reckoned, but the same text to the same country
+        (f"281.0,3,5.0,0,{BATCH}", None),  # nobody can say whose
+        (f"281.0,2,2.0,1,{BATCH}", None),  # nor who of them was not sent it
+        (f"281.0,0,0.0,0,{BATCH}", None),
+    ],
+)
+def test_each_message_took_its_share_of_what_its_batch_costs_where_that_can_be_told(
+    result: str, points: str | None
+) -> None:
+    share = None if points is None else Decimal(points)
+
+    assert outcomes_of(result, 3) == (Accepted(BATCH, share, Decimal(281)),) * 3
+
+
+@pytest.mark.parametrize(("cost", "points"), [("4.0", (1, 3)), ("6.0", (None, None)), ("2.0", (None, None))])
+def test_shares_differ_as_what_was_sent_does(cost: str, points: tuple[int | None, int | None]) -> None:
+    at_home = hello()
+    abroad = hello(message_id="abcdefghijklmnopqrstuvwx-1", to="+85261234567")
+    wire = line(sent(f"281.0,2,{cost},0,{BATCH}"))
+
+    outcomes = Every8d(ACCOUNT).send(Dispatch("every8d", (at_home, abroad), NOW), wire)
+
+    assert [outcome.points for outcome in outcomes if isinstance(outcome, Accepted)] == list(points)
 
 
 @pytest.mark.parametrize("result", [f"0,60,60.0,40,{BATCH}", f"0.00,99,99.0,1,{BATCH}", f"2.0,60,60.0,40,{BATCH}"])
@@ -1180,6 +1205,22 @@ def test_a_reply_that_came_by_callback_and_by_query_is_one() -> None:
     )
 
     assert told.key == asked.key
+
+
+@pytest.mark.parametrize(
+    ("asked_for", "called_with"),
+    [
+        (REPLY_SMS.replace("回覆簡訊", "first\r\nsecond"), "RT=20100323120509&SM=first%0D%0Asecond"),
+        (REPLY_SMS.replace("回覆簡訊", "first\nsecond"), "RT=20100323120509&SM=first%0Dsecond"),
+        (REPLY_SMS.replace("2010/03/23", "2010/3/3"), f"RT=20100303120509&SM={quote_plus('回覆簡訊')}"),
+    ],
+)
+def test_nor_does_it_become_two_by_how_its_lines_and_its_time_are_written(asked_for: str, called_with: str) -> None:
+    _, (asked,) = Every8d(ACCOUNT).reports_and_replies([ASKED], NOW, line(log(entry(replies=asked_for))))
+
+    (told,) = Every8d.read_replies(Callback("GET", "", f"BatchID={BATCH}&RM=0933123123&STATUS=999&{called_with}"))
+
+    assert (told.key, told.text) == (asked.key, asked.text)
 
 
 # eraseBooking (section 4.2) and getCredit (section 4.1)

@@ -441,8 +441,21 @@ def _read_sent(response: SoapResponse, messages: Sequence[Message]) -> Sequence[
         # UNSEND: "無額度時發送的通數". Nobody was texted and nothing was charged.
         return [Refused(Reason(Code.CREDIT_EXHAUSTED, provider_text="no credit for any of them"))] * len(messages)
     # "當該值大於 0 而剩餘點數等於 0 時表示有部份的簡訊因無額度而無法被發送": which ones, only their reports say (301).
-    points = cost if len(messages) == 1 else None
-    return [Accepted(found["batch"].lower(), points, credit)] * len(messages)
+    whole = len(messages) == 1 or (sended == len(messages) and not unsend)
+    shares = _shares(cost, messages) if whole else [None] * len(messages)
+    return [Accepted(found["batch"].lower(), points, credit) for points in shares]
+
+
+def _shares(cost: Decimal, messages: Sequence[Message]) -> Sequence[Decimal | None]:
+    """What each message of a call took of what all of them took, where that can be told."""
+    if len(messages) == 1:
+        return [cost]
+    measured = [Every8d.measure(message).points for message in messages]
+    if sum(measured) == cost:
+        return measured
+    share = cost / len(messages)
+    even = len(set(measured)) == 1 and share * 100 == int(share * 100)
+    return [share if even else None] * len(messages)
 
 
 def _read_credit(response: SoapResponse) -> Decimal:
@@ -570,12 +583,16 @@ def _report(status: str, batch: str, to: str | None, at: str | None, points: Dec
 
 
 def _reply(mobile: str, content: str, at: str, batch: str) -> Reply:
-    """By callback and by query the same reply has the same key: their times differ in nothing but separators."""
+    """By callback and by query the same reply has the same key, though their times are written in other ways.
+
+    So are the ends of its lines: XML knows only one way to end one.
+    """
+    content = text.normalized(content).replace("\r", "\n")
     sender = from_dialled(mobile.strip()) or mobile.strip()
     if not sender:
         raise ValueError("a reply from nobody")
     batch = batch.lower() if _BATCH.fullmatch(batch) else ""
-    told = "\0".join((batch, sender, re.sub("[^0-9]", "", at), content.strip()))
+    told = "\0".join((batch, sender, _digits(at), content.strip()))
     return Reply(
         provider=Every8d.key,
         key=sha256(told.encode("utf-8", "surrogatepass")).hexdigest()[:32],
@@ -584,6 +601,11 @@ def _reply(mobile: str, content: str, at: str, batch: str) -> Reply:
         provider_time=at or None,
         provider_ref=batch or None,
     )
+
+
+def _digits(at: str) -> str:
+    """Both `20100320032750` and `2010/3/20 03:27:50` as section 3.2 prints it: its parts have two digits or one."""
+    return "".join(part.zfill(2) for part in re.findall("[0-9]+", at))
 
 
 def _told(callback: Callback) -> dict[str, str]:
