@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from threading import Thread
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
 from smsgate.callback_urls import first_of_many
+from smsgate.intake import LARGEST
 from smsgate.messages import Attempt, Reply
+from smsgate.publisher import Publisher
+from tests.gateway.bus import Bus, Stream, Topic
 from tests.gateway.conftest import TABLE
 from tests.gateway.examples import NOON
 from tests.gateway.house import Counts, House, fails, record
@@ -18,6 +21,8 @@ from tests.gateway.plainline import maybe_sent
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_events import EventBridgeClient
+    from mypy_boto3_sns import SNSClient
 
 Stored = Callable[[], dict[str, Any]]
 
@@ -265,6 +270,17 @@ def test_it_is_kept_as_it_was_typed(house: House, stored: Stored) -> None:
     assert stored()["text"] == " 好的\r\n👍 <b>&amp;%20\t"
     assert stored()["from"] == "+886912345678"
     assert stored()["provider_time"] == "2026/11/20 12:00"
+
+
+@pytest.mark.parametrize("char", ["\x01", "字", "😀", "\u2028", '"', "x"])
+def test_however_long_it_is_it_is_an_event(house: House, dynamodb: DynamoDBClient, char: str) -> None:
+    bus = Bus()
+    publisher = Publisher("bus", "topic", cast("EventBridgeClient", bus), cast("SNSClient", Topic()))
+
+    publisher.handle(Stream(dynamodb).after(lambda: receive(house, reply(text=char * LARGEST))))
+
+    (told,) = bus.details("Reply Received")
+    assert told["text"] == char * 10_000
 
 
 def test_an_empty_text_is_a_reply_too(house: House, stored: Stored) -> None:

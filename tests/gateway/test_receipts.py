@@ -527,6 +527,7 @@ class TestTheAccountsUrl:
         assert all("expires" in item for item in items(dynamodb))
         assert [item for item in items(dynamodb) if item["sk"]["S"].startswith("m#")] == []
         assert counts["ReceiptUnmatched"] == 40
+        assert counts["CallbackUnreadable"] == 0, "whoever they are about, they were understood"
 
     def test_a_known_reference_with_another_number_is_no_message_of_ours(self, house: House) -> None:
         house.handle(record())
@@ -536,8 +537,8 @@ class TestTheAccountsUrl:
         assert house.one().status is Status.SENT
         assert _reported(house.one()) == []
 
-    def test_a_report_without_a_number_or_reference_is_kept_for_people(
-        self, house: House, dynamodb: DynamoDBClient
+    def test_a_report_without_a_number_or_reference_is_kept_for_people_who_are_told(
+        self, house: House, dynamodb: DynamoDBClient, counts: Counts
     ) -> None:
         house.handle(record())
 
@@ -545,6 +546,7 @@ class TestTheAccountsUrl:
 
         assert kept(dynamodb)[0]["problem"]["S"] == "unmatched: 1 of 1"
         assert house.one().status is Status.SENT
+        assert counts["CallbackUnreadable"] == 1
 
     def test_of_many_in_one_callback_those_that_are_ours_count(
         self, house: House, dynamodb: DynamoDBClient, monkeypatch: pytest.MonkeyPatch

@@ -17,7 +17,7 @@ from smsgate.providers.base import ReadsReplies
 from smsgate.wire import Acknowledgement, Callback
 from tests.gateway.conftest import TABLE
 from tests.gateway.examples import NOON, UNTIL, WATCH, message
-from tests.gateway.house import TOKEN, House
+from tests.gateway.house import TOKEN, Counts, House
 from tests.gateway.plainline import Plainline
 
 PHONE = "+886912345678"
@@ -110,6 +110,18 @@ def test_what_cannot_be_read_is_kept_and_acknowledged(talkative: House) -> None:
     assert answer.body == "thank you"
     (item,) = talkative.ledger._client.scan(TableName=TABLE)["Items"]
     assert item["problem"]["S"] == "unreadable: KeyError"
+
+
+def test_a_receipt_that_comes_to_the_address_of_replies_is_kept_for_people_who_are_told(
+    house: House, counts: Counts
+) -> None:
+    house.offers["plainline"] = OneUrl
+
+    take(house, Callback("GET", "", "status=there&ref=9"))
+
+    (item,) = house.ledger._client.scan(TableName=TABLE)["Items"]
+    assert item["problem"]["S"] == "unreadable: LookupError"
+    assert counts["CallbackUnreadable"] == 1
 
 
 @pytest.mark.parametrize("sender", ["x" * 20_000, "字" * 5_000])

@@ -23,6 +23,8 @@ _MINUTE = timedelta(minutes=1)  # Some vendors tell no seconds.
 _LOOKED_AT = 25
 _LONGEST_SENDER = 128
 """Characters, where it is no number: it is part of keys, and DynamoDB takes no more than 1024 bytes of one."""
+_LONGEST_TEXT = 10_000
+"""Characters: many times what any phone sends, and few enough for an event, whatever JSON makes of each."""
 _MAY_HAVE_ARRIVED = frozenset({"calling", "accepted", "maybe_sent"})
 _TIME_FORMS = {14: "%Y%m%d%H%M%S", 12: "%Y%m%d%H%M"}
 
@@ -51,7 +53,7 @@ class Conversation:
         A stop word does its work before the reply is stored: should this worker be lost in between, the provider says
         it again, and it is done again.
         """
-        reply = replace(reply, sender=reply.sender[:_LONGEST_SENDER])
+        reply = replace(reply, sender=reply.sender[:_LONGEST_SENDER], text=reply.text[:_LONGEST_TEXT])
         if self._ledger.has_reply(reply):
             return False
         word = word_of(reply.text)

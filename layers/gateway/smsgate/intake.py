@@ -71,13 +71,16 @@ class Intake:
 
     def not_understood(self, provider_key: str, key: str, error: Exception) -> None:
         """Calling again with the same bytes would not mend it: they are kept, and can be read later."""
-        telemetry.count("CallbackUnreadable")  # The alarm can name no provider; the line does.
-        self._log.error(
-            "callback not understood",
-            extra={"provider": provider_key, "callback": key, "error": type(error).__name__},
-        )
+        self._alarm(provider_key, key, error=type(error).__name__)
         self._ledger.mark_callback(key, f"unreadable: {type(error).__name__}", self._clock())
 
-    def unmatched(self, provider_key: str, key: str, count: int, of: int) -> None:
+    def unmatched(self, provider_key: str, key: str, count: int, of: int, of_nobody: int) -> None:
+        """`of_nobody` name neither a number nor a message: those were not understood, and no waiting helps them."""
         telemetry.count("ReceiptUnmatched", provider=provider_key, value=count)
+        if of_nobody:
+            self._alarm(provider_key, key, of_nobody=of_nobody, of=of)
         self._ledger.mark_callback(key, f"unmatched: {count} of {of}", self._clock())
+
+    def _alarm(self, provider_key: str, key: str, **known: object) -> None:
+        telemetry.count("CallbackUnreadable")  # The alarm can name no provider; the line does.
+        self._log.error("callback not understood", extra={"provider": provider_key, "callback": key, **known})

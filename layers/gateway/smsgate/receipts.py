@@ -40,7 +40,8 @@ class Receipts:
         unmatched = [report for report in reports if not self._apply(provider_key, report, key)]
         if not unmatched:
             return True
-        self._intake.unmatched(provider_key, key, len(unmatched), len(reports))
+        of_nobody = sum(report.to is None and report.message_id is None for report in unmatched)
+        self._intake.unmatched(provider_key, key, len(unmatched), len(reports), of_nobody)
         # Whoever made a message known in this very moment did not find the mark that it would have lifted.
         return self._evidence.settle(provider_key, unmatched, key)
 

@@ -23,6 +23,8 @@ class Replies:
         """Store the replies of what lies in the ledger; False where it cannot be read. May be done again and again."""
         try:
             replies = reader.read_replies(callback)
+            if not replies:
+                raise LookupError("a reply")  # A receipt, perhaps, whose URL was mixed up with this one.
         except Exception as error:
             self._intake.not_understood(provider_key, key, error)
             return False
