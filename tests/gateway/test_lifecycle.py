@@ -301,6 +301,20 @@ class TestWaiting:
 
         assert gaps == [timedelta(minutes=5), timedelta(hours=1), timedelta(hours=1), timedelta(hours=1)]
 
+    def test_the_last_check_is_as_near_to_the_end_of_the_watch_as_the_first_to_its_beginning(self) -> None:
+        every_day = lifecycle.Watch((MINUTE, timedelta(days=1)), timedelta(hours=36))
+        message = lifecycle.settle(claimed(), 1, Accepted("99"), NOON, every_day)
+        asked_at: list[timedelta] = []
+
+        while lifecycle.unconfirm(message, message.due_at or NOON, every_day) is message:
+            assert message.due_at is not None
+            asked_at.append(message.due_at - NOON)
+            message = lifecycle.checked(message, message.due_at, every_day)
+
+        hours = timedelta(hours=1)
+        assert asked_at == [MINUTE, 24 * hours + MINUTE, 36 * hours - MINUTE]
+        assert message.due_at == NOON + 36 * hours
+
 
 class TestCanceling:
     @pytest.mark.parametrize(

@@ -354,7 +354,18 @@ class TestAsking:
 
         assert house.one().status is Status.UNCONFIRMED
         assert house.now == NOON + timedelta(hours=72)
-        assert len(asked(house)) == 2
+        assert len(asked(house)) == 3
+
+    def test_it_is_asked_once_more_just_before_the_watch_ends(self, house: House) -> None:
+        house.handle(record())
+        house.later(hours=71, minutes=30)
+        house.wire.say("/report", "not yet", "not yet", "there")
+
+        for _ in range(30):
+            house.reconcile()
+            house.later(minutes=1)
+
+        assert house.one().status is Status.DELIVERED
 
     def test_a_scheduled_message_is_asked_about_after_its_time(self, house: House) -> None:
         house.handle(record(send_at="2026-11-20T16:00:00+08:00"))

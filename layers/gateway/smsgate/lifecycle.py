@@ -237,8 +237,10 @@ def unconfirm(message: Message, now: datetime, watch: Watch) -> Message:
 
 
 def checked(message: Message, now: datetime, watch: Watch) -> Message:
-    """Its provider is being asked: nobody else need ask before the next check."""
-    due = min(watch.next_check(message.checks + 1, now), max(watch.ends(message), now + watch.schedule[0]))
+    """Its provider is being asked: nobody else need ask before the next check. The last one is just before the end."""
+    ends = watch.ends(message)
+    last = ends - watch.schedule[0]
+    due = min(watch.next_check(message.checks + 1, now), last if now < last else max(ends, now + watch.schedule[0]))
     return replace(message, checks=message.checks + 1, due_at=due)
 
 
