@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 
 from smsgate.answers import Answer
+from smsgate.clock import TAIPEI
+from smsgate.daybook import Movement, Tally
 from smsgate.items import stamp
 from smsgate.messages import Kind, Lane, Message
 from smsgate.reasons import Code, Reason
@@ -136,8 +138,48 @@ class TestProviders:
             "tells_credit",
         }
 
+    def test_show_what_we_reckoned_against_what_was_taken_today_and_yesterday(self, house: House) -> None:
+        today = house.now.astimezone(TAIPEI).date()
+        yesterday, long_ago = today - timedelta(days=1), today - timedelta(days=2)
+        for day, messages in ((long_ago, 7), (yesterday, 5), (today, 3)):
+            tally = Tally(messages, Decimal(messages), messages + Decimal("0.5"), 1, [f"{day}-b", f"{day}-a"])
+            house.daybook.add("plainline", day, tally)
+        house.daybook.moved("plainline", Movement(yesterday, Decimal(100), Decimal(90), Decimal(15), Decimal(5)))
+        house.wire.say("/credit", "90", "84")
+        house.credits().handle()
+        house.credits().handle()
+
+        accounts = shown(house)["accounts"]
+
+        assert accounts == [
+            {
+                "day": today.isoformat(),
+                "messages": 3,
+                "reckoned": 3,
+                "taken": 3.5,
+                "stated": 1,
+                "differing": 2,
+                "message_ids": [f"{today}-a", f"{today}-b"],
+                "credit": {"began": 90, "ended": 84, "fallen": 6, "risen": 0},
+            },
+            {
+                "day": yesterday.isoformat(),
+                "messages": 5,
+                "reckoned": 5,
+                "taken": 5.5,
+                "stated": 1,
+                "differing": 2,
+                "message_ids": [f"{yesterday}-a", f"{yesterday}-b"],
+                "credit": {"began": 100, "ended": 90, "fallen": 15, "risen": 5},
+            },
+        ]
+
+    def test_of_a_day_on_which_nothing_was_sent_there_is_no_account(self, house: House) -> None:
+        assert shown(house)["accounts"] == []
+
     def test_are_plain_json(self, house: House) -> None:
         house.suspensions.by_operator("plainline", "maintenance")
+        house.handle(record())
         house.wire.say("/credit", "3")
         house.credits().handle()
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
+from decimal import Decimal
 
 from smsgate import lifecycle
 from smsgate.answers import Answer, Json, bad_fields, message_json, no_message, not_found, number_json, problem
 from smsgate.balance import ASPECT as CREDIT
-from smsgate.items import stamp
+from smsgate.clock import TAIPEI
+from smsgate.items import Plain, stamp
 from smsgate.ledger import Ledger
 from smsgate.lifecycle import Watch
 from smsgate.messages import Message
@@ -88,7 +90,19 @@ class Operations:
             "hours_left": number_json(credit.get("hours_left")),
             **_suspension_json(self._suspensions.read(key), self._clock()),
             "capabilities": _capabilities_json(self._offers[key]),
+            "accounts": self._accounts_json(key, credit),
         }
+
+    def _accounts_json(self, key: str, credit: Plain) -> list[Json]:
+        """Of today and of yesterday, as far as there is anything to tell. Days are Taipei's."""
+        today = self._clock().astimezone(TAIPEI).date()
+        accounts: list[Json] = []
+        for day in (today, today - timedelta(days=1)):
+            moved = {**credit, "ended": credit["credit"]} if credit.get("day") == day.isoformat() else {}
+            account = {**(self._ledger.account(key, day) or {}), **moved}
+            if account:
+                accounts.append(_account_json(day, account))
+        return accounts
 
     # Doubtful messages
 
@@ -167,6 +181,20 @@ def _suspension_json(known: Suspension | None, now: datetime) -> Json:
         "reason": known.reason.as_json(),
         "since": stamp(known.since),
         "next_try_at": None if waits_for_somebody else stamp(max(known.retry_at, now)),
+    }
+
+
+def _account_json(day: date, account: Plain) -> Json:
+    """What we reckoned it would take against what it says it took; and how its credit moved, as far as measured."""
+    return {
+        "day": day.isoformat(),
+        "messages": number_json(account.get("messages", Decimal(0))),
+        "reckoned": number_json(account.get("reckoned", Decimal(0))),
+        "taken": number_json(account.get("taken", Decimal(0))),
+        "stated": number_json(account.get("stated", Decimal(0))),
+        "differing": number_json(account.get("differing", Decimal(0))),
+        "message_ids": sorted(account.get("named", ())),
+        "credit": {name: number_json(account.get(name)) for name in ("began", "ended", "fallen", "risen")},
     }
 
 
