@@ -19,7 +19,7 @@ export UV_NO_PROGRESS := 1
 # On machines whose traffic is inspected the platform's own certificates are the ones that count.
 export UV_SYSTEM_CERTS := true
 
-.PHONY: help setup test nightly faults removed-rules run build artefact lint format lock clean distclean
+.PHONY: help setup test nightly faults removed-rules callbacks run build artefact lint format lock clean distclean
 
 help: ## This list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1	/' | expand -t 12
@@ -38,6 +38,10 @@ faults: $(VENV)/.ready ## Every fault of the list, injected and counted
 
 removed-rules: $(VENV)/.ready ## What notices when a safety rule is gone: writes docs/removed-rules.md
 	$(BIN)/python -m tests.world.removed_rules
+
+CALLBACKS ?= --rate 50 --seconds 30
+callbacks: $(VENV)/.ready ## A load of callbacks over sockets, without and with an outage: CALLBACKS="--rate 500 --seconds 120 --outage 30"
+	$(BIN)/python -m bench.callbacks $(CALLBACKS)
 
 run: $(VENV)/.ready ## The whole gateway on this machine, web console at http://127.0.0.1:8025/
 	$(BIN)/python -m local

@@ -1,14 +1,16 @@
 """Callbacks of all providers at a steady rate, over sockets and processes, against the gateway of `make run`, measured.
 
-    .venv/bin/python -m bench.callbacks [--rate 500] [--seconds 120] [--outage 30]
+    make callbacks
+    .venv/bin/python -m bench.callbacks [--rate 50] [--seconds 30] [--outage 7.5]
 
-Every message is really sent first, to pretended providers whose calls back are kept instead of made. A process of its
-own then makes them, each at its moment whether or not those before it have been answered, and calls again as the
+Two rounds: one in which all is well, and one in the middle of which DynamoDB fails (none with `--outage 0`). Every
+message of a round is really sent first, to pretended providers whose calls back are kept instead of made. A process of
+its own then makes them, each at its moment whether or not those before it have been answered, and calls again as the
 vendors' documents say. In the end the ledger is held against what the phones show. Exit status 1 where something that
-was acknowledged is missing or, without an outage, where a callback was not answered with 200.
+was acknowledged is missing or, when all is well, where a callback was not answered with 200.
 
 How many a second a machine can take is a matter of the machine: here a few processes are the HTTP API, Lambda and
-DynamoDB together; on AWS each callback has a Lambda of its own.
+DynamoDB together; on AWS each callback has a Lambda of its own. What is offered beyond it waits, and is answered late.
 """
 
 from __future__ import annotations
@@ -24,16 +26,18 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
 from random import Random
-from typing import Any
+from typing import Any, Self
 from unittest.mock import patch
 from urllib.parse import unquote_plus, urlsplit
 
 from local.gateway import Gateway
+from local.lambdas import MOST_WORKERS
 from local.runtime_api import Answer, Invocation
 from local.simulators import SIMULATORS
 from local.simulators.base import Plan, Simulator, Step
@@ -45,8 +49,15 @@ LOST = {"twsms": "UNDELIV", "smsgo": "UNDELIV", "smsget": "UNDELIV", "every8d": 
 CALLS_AGAIN = {"smsgo": 3, "every8d": 10}
 """smsgo, section 2: "re-try 次數為三次". EVERY8D, section 3.1: "Retry 次數最多 10 次". The others call once."""
 
+_TEXT = "您的包裹已到門市。"
 _A_REQUEST = 250
+_WAITING = 1000
+"""So many messages are queued at most: what a sender finds no time for would come back, and in the end go astray."""
+
 _CONNECTIONS = 64
+_FIRST = 4 * MOST_WORKERS
+"""So many calls at once, not measured, start every process that a function may have."""
+
 _NO_ANSWER = 0
 
 
@@ -59,7 +70,7 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """One try of a call: when it was due and when answered, in seconds since the first."""
+    """One try of a call: when it was due and when answered, in seconds since measuring began."""
 
     number: int
     due: float
@@ -69,29 +80,44 @@ class Made:
 
 @dataclass
 class Told:
-    """What a run came to."""
+    """What a round came to."""
 
+    rate: float
     calls: Sequence[Call]
+    first: Sequence[Made]
     made: Sequence[Made]
     handled: Sequence[float]  # seconds of each invocation of the receipts function
     cpu: Mapping[str, float]  # seconds, by process
     delivered: Mapping[str, bool]  # by number: whether its phone shows the message
     statuses: Mapping[str, str]  # by number: as the ledger has it
     numbers: Mapping[str, str]  # by message id
-    stored: int
+    stored: int  # callbacks
+
+    @property
+    def answers(self) -> Counter[int]:
+        return Counter(made.status for made in (*self.first, *self.made))
 
     @property
     def acknowledged(self) -> set[str]:
         """Numbers of which a callback was answered with 200."""
-        return {self._number(self.calls[made.number]) for made in self.made if made.status == 200}
+        return {self._number(self.calls[number]) for number in self._acknowledged_calls}
+
+    @property
+    def not_stored(self) -> int:
+        """How many calls were answered with 200 that do not lie in the ledger as they came."""
+        return max(0, len(self._acknowledged_calls) - self.stored)
 
     @property
     def missing(self) -> list[str]:
-        return sorted(to for to in self.acknowledged if self.statuses[to] != self._truth(to))
+        return sorted(to for to in self.acknowledged if self.statuses.get(to) != self._truth(to))
 
     @property
     def unknown(self) -> list[str]:
-        return sorted(to for to in self.delivered if self.statuses[to] != self._truth(to))
+        return sorted(to for to in self.delivered if self.statuses.get(to) != self._truth(to))
+
+    @property
+    def _acknowledged_calls(self) -> set[int]:
+        return {made.number for made in (*self.first, *self.made) if made.status == 200}
 
     def _truth(self, to: str) -> str:
         return "delivered" if self.delivered[to] else "undelivered"
@@ -101,7 +127,8 @@ class Told:
         for name in re.findall(r"[a-z2-7]{24}-[0-9]+(?![0-9~])", said):
             if name in self.numbers:
                 return self.numbers[name]
-        return next(f"+886{name}" for name in re.findall(r"9[0-9]{8}", said) if f"+886{name}" in self.statuses)
+        digits = re.findall(r"(?<![0-9])(?:0|886)?(9[0-9]{8})(?![0-9])", said)
+        return next(f"+886{name}" for name in digits if f"+886{name}" in self.delivered)
 
 
 # Before: everything is sent, and every call back kept
@@ -125,41 +152,15 @@ class Kept:
         simulator._begin = begin  # type: ignore[method-assign]
 
 
-def send_all(gateway: Gateway, kept: Kept, count: int) -> dict[str, list[str]]:
-    """So many messages, an equal number by each provider; the numbers of each request."""
-    requests: dict[str, list[str]] = {}
-    for place, key in enumerate(gateway.providers):
-        numbers = [f"+8869{place:02}{number:06}" for number in range(count // len(gateway.providers))]
-        for start in range(0, len(numbers), _A_REQUEST):
-            request = {
-                "id": f"{key}-{start}",
-                "to": numbers[start : start + _A_REQUEST],
-                "text": "您的包裹已到門市。",
-                "providers": [key],
-            }
-            requests[request["id"]] = request["to"]  # type: ignore[assignment,index]
-            gateway.aws.sqs.send_message(QueueUrl=gateway.queue_url("BulkQueue"), MessageBody=json.dumps(request))
-    wanted = sum(map(len, requests.values()))
-    _wait(lambda: len(kept.calls) >= wanted, f"{wanted} messages sent", lambda: len(kept.calls))
-    _wait(lambda: _is_recorded(gateway, wanted), "all of them recorded and told", lambda: len(gateway.events.all()))
-    return requests
-
-
-def _is_recorded(gateway: Gateway, wanted: int) -> bool:
-    sent = {event["detail"]["message_id"] for event in gateway.events.all() if event["detail"].get("status") == "sent"}
-    return len(sent) >= wanted
-
-
-def _wait(condition: Callable[[], bool], what: str, progress: Callable[[], int], seconds: float = 3600) -> None:
-    gives_up, said = time.monotonic() + seconds, 0.0
-    while not condition():
-        if time.monotonic() > gives_up:
-            raise TimeoutError(what)
-        if time.monotonic() - said > 15:
-            said = time.monotonic()
-            print(f"  {progress()} …", flush=True)
-        time.sleep(0.5)
-    print(what, flush=True)
+def _wait_for(count: Callable[[], int], wanted: int, seconds: float = 120) -> None:
+    """As long as there is some progress."""
+    best, since = -1, time.monotonic()
+    while (now := count()) < wanted:
+        if now > best:
+            best, since = now, time.monotonic()
+        elif time.monotonic() - since > seconds:
+            raise TimeoutError(f"stuck at {now} of {wanted}")
+        time.sleep(0.05)
 
 
 # Meanwhile: a process of its own makes the calls
@@ -168,18 +169,17 @@ def _wait(condition: Callable[[], bool], what: str, progress: Callable[[], int],
 class Caller:
     """Over connections that stay open, as many as it takes; a call that finds none free waits, and that counts."""
 
-    def __init__(self, calls: Sequence[Call], rate: float, again: float) -> None:
+    def __init__(self, calls: Sequence[Call], again: float) -> None:
         self._calls = calls
-        self._rate = rate
         self._again = again
         self._made: list[Made] = []
-        self._open = len(calls)
+        self._open = 0
         self._due: asyncio.PriorityQueue[tuple[float, int, int]] = asyncio.PriorityQueue()
 
-    async def make(self) -> list[Made]:
-        self._began = time.monotonic()
-        for number in range(len(self._calls)):
-            self._due.put_nowait((number / self._rate, number, 0))
+    async def make(self, numbers: Sequence[int], rate: float) -> list[Made]:
+        self._began, self._made, self._open = time.monotonic(), [], len(numbers)
+        for place, number in enumerate(numbers):
+            self._due.put_nowait((place / rate, number, 0))
         host = urlsplit(self._calls[0].url)
         await asyncio.gather(*(self._work(str(host.hostname), int(host.port or 80)) for _ in range(_CONNECTIONS)))
         return self._made
@@ -204,6 +204,8 @@ class Caller:
                 self._due.put_nowait((self._now() + self._again, number, tries + 1))
             else:
                 self._open -= 1
+        if connection is not None:
+            connection[1].close()
 
     def _now(self) -> float:
         return time.monotonic() - self._began
@@ -223,9 +225,16 @@ async def _exchange(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, 
 
 
 def make_calls(pipe: Connection) -> None:
-    """The other process: takes the calls, makes them when it is told to, gives back how they went."""
+    """The other process: the first calls at once, then, as soon as it is told to, each of the others at its moment."""
+    asyncio.run(_make_calls(pipe))
+
+
+async def _make_calls(pipe: Connection) -> None:
     calls, rate, again = pipe.recv()
-    pipe.send(asyncio.run(Caller(calls, rate, again).make()))
+    caller = Caller(calls, again)
+    pipe.send(await caller.make(range(len(calls))[:_FIRST], float("inf")))
+    pipe.recv()
+    pipe.send(await caller.make(range(len(calls))[_FIRST:], rate))
 
 
 # In the end
@@ -240,13 +249,6 @@ def cpu_seconds(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def processes(gateway: Gateway, caller: int) -> dict[str, list[int]]:
-    pids = {"HTTP API, queues, providers": [os.getpid()], "embedded AWS": [gateway.aws.pid], "callers": [caller]}
-    for name, pool in gateway.lambdas._pools.items():
-        pids[name] = pool.pids()
-    return pids
-
-
 def ledger(gateway: Gateway) -> tuple[dict[str, tuple[str, str]], int]:
     """Number and status of each message, by its id; and how many callbacks are stored."""
     messages, stored = {}, 0
@@ -254,7 +256,7 @@ def ledger(gateway: Gateway) -> tuple[dict[str, tuple[str, str]], int]:
         for item in page["Items"]:
             if item["sk"]["S"].startswith("m#"):
                 messages[item["message_id"]["S"]] = (item["to"]["S"], item["status"]["S"])
-            stored += item["sk"]["S"] == "callback"
+            stored += item["sk"]["S"] == "callback" and "body" in item
     return messages, stored
 
 
@@ -274,88 +276,149 @@ def timed(function: str, into: list[float]) -> Iterator[None]:
         yield
 
 
-def run(rate: float, seconds: float, outage: float, seed: int = 1) -> Told:
-    kept, handled, random = Kept(), list[float](), Random(seed)
-    simulators = {key: kind() for key, kind in SIMULATORS.items()}
-    for key, simulator in simulators.items():
-        kept.of(key, simulator)
-        simulator.plan_receipts(*(_plan(key, simulator, random) for _ in range(round(rate * seconds))))
-    parameters = {"CheckSchedule": "86400"}
-    with (
-        Gateway(providers=simulators, parameters=parameters, visibility_timeout=20) as gateway,
-        timed("Receipts", handled),
-    ):
-        send_all(gateway, kept, round(rate * seconds))
-        calls = list(kept.calls)
-        random.shuffle(calls)
-        ours, theirs = multiprocessing.get_context("spawn").Pipe()
-        caller = multiprocessing.get_context("spawn").Process(target=make_calls, args=[theirs], daemon=True)
-        caller.start()
-        before = {pid: cpu_seconds(pid) for pids in processes(gateway, caller.pid or 0).values() for pid in pids}
-        ours.send((calls, rate, max(outage / 2, 1)))
-        switch = _outage(gateway, (seconds - outage) / 2, outage) if outage else None
-        made = ours.recv()
-        caller_pid = caller.pid or 0
-        cpu = {
-            name: sum(cpu_seconds(pid) - before.get(pid, 0) for pid in pids)
-            for name, pids in processes(gateway, caller_pid).items()
-        }
-        caller.join()
-        if switch:
-            switch.join()
-        messages, stored = ledger(gateway)
+class Bench:
+    """A gateway with pretended providers, for one round of callbacks after another."""
+
+    def __init__(self, seed: int = 1) -> None:
+        self._random = Random(seed)
+        self._kept = Kept()
+        self._sent: set[str] = set()
+        self._handled: list[float] = []
+        self._simulators = {key: kind() for key, kind in SIMULATORS.items()}
+        self._used = 0
+        self._cleanup = ExitStack()
+        for key, simulator in self._simulators.items():
+            self._kept.of(key, simulator)
+            simulator._plan = partial(self._plan, key, simulator.delivered)  # type: ignore[method-assign]
+
+    def __enter__(self) -> Self:
+        self._cleanup.enter_context(timed("Receipts", self._handled))
+        # Nobody is asked about a message: callbacks alone say what became of it.
+        gateway = Gateway(providers=self._simulators, parameters={"CheckSchedule": "86400"}, visibility_timeout=60)
+        self._gateway = self._cleanup.enter_context(gateway)
+        gateway.events.listen(self._hear)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._cleanup.close()
+
+    def round(self, rate: float, seconds: float, outage: float = 0) -> Told:
+        """So many a second for so long; in their middle DynamoDB fails for as long as `outage`."""
+        already = ledger(self._gateway)[1]
+        to = self._send_all(_FIRST + round(rate * seconds))
+        calls, self._kept.calls[:] = list(self._kept.calls), []
+        self._random.shuffle(calls)
+        with _other_process() as (pipe, caller):
+            pipe.send((calls, rate, max(outage / 2, 1)))
+            first = pipe.recv()
+            self._handled.clear()
+            before = self._cpu(caller)
+            pipe.send("now")
+            with _outage(self._gateway, (seconds - outage) / 2, outage):
+                made = pipe.recv()
+            after = self._cpu(caller)
+        messages, stored = ledger(self._gateway)
         return Told(
+            rate,
             calls,
+            first,
             made,
-            handled,
-            cpu,
-            {to: bool(simulator.phones[to]) for simulator in simulators.values() for to in _numbers(simulator)},
+            list(self._handled),
+            {name: after[name] - before[name] for name in after},
+            {number: bool(self._simulators[key].phones[number]) for key, numbers in to.items() for number in numbers},
             dict(messages.values()),
-            {message_id: to for message_id, (to, _) in messages.items()},
-            stored,
+            {message_id: number for message_id, (number, _) in messages.items()},
+            stored - already,
         )
 
+    def _send_all(self, count: int) -> dict[str, list[str]]:
+        """So many messages, an equal number by each provider; the numbers by provider."""
+        each = -(-count // len(self._simulators))
+        numbers = range(self._used, self._used + each)
+        self._used += each
+        to = {key: [f"+8869{place:02}{n:06}" for n in numbers] for place, key in enumerate(self._simulators)}
+        # Not the bulk queue, which would first wait for more.
+        url = self._gateway.queue_url("SendQueue")
+        queued, sent_before = 0, len(self._sent)
+        for start in range(0, each, _A_REQUEST):
+            requests = [
+                {
+                    "id": f"{key}-{numbers[start]}",
+                    "to": its[start : start + _A_REQUEST],
+                    "text": _TEXT,
+                    "providers": [key],
+                }
+                for key, its in to.items()
+            ]
+            entries = [{"Id": str(n), "MessageBody": json.dumps(request)} for n, request in enumerate(requests)]
+            self._gateway.aws.sqs.send_message_batch(QueueUrl=url, Entries=entries)  # type: ignore[arg-type]
+            queued += sum(len(request["to"]) for request in requests)
+            _wait_for(lambda: len(self._kept.calls), queued - _WAITING)
+        _wait_for(lambda: len(self._kept.calls), queued)
+        _wait_for(lambda: len(self._sent) - sent_before, queued)
+        return to
 
-def _plan(key: str, simulator: Simulator, random: Random) -> Plan:
-    """At a moment of its own, because SMS-Get tells what happens at the same one in one call."""
-    return (Step(random.random() / 10, LOST[key] if random.random() < 0.1 else simulator.delivered),)
+    def _hear(self, event: Mapping[str, Any]) -> None:
+        if event["detail"].get("status") == "sent":
+            self._sent.add(event["detail"]["message_id"])
+
+    def _plan(self, key: str, delivered: str) -> Plan:
+        """At a moment of its own, because SMS-Get tells what happens at the same one in one call."""
+        status = LOST[key] if self._random.random() < 0.1 else delivered
+        return (Step(self._random.random() / 10, status),)
+
+    def _cpu(self, caller: int) -> Counter[str]:
+        pids = {"HTTP API, queues, providers": [os.getpid()], "embedded AWS": [self._gateway.aws.pid]}
+        pids |= {"callers": [caller]}
+        pids |= {name: pool.pids() for name, pool in self._gateway.lambdas._pools.items()}
+        return Counter({name: sum(map(cpu_seconds, its)) for name, its in pids.items()})
 
 
-def _numbers(simulator: Simulator) -> set[str]:
-    return {submission.to for submission in simulator.accepted}
+@contextmanager
+def _other_process() -> Iterator[tuple[Connection, int]]:
+    context = multiprocessing.get_context("spawn")
+    ours, theirs = context.Pipe()
+    process = context.Process(target=make_calls, args=[theirs], daemon=True)
+    process.start()
+    try:
+        yield ours, process.pid or 0
+    finally:
+        process.terminate()
+        process.join()
 
 
-def _outage(gateway: Gateway, after: float, seconds: float) -> threading.Thread:
+@contextmanager
+def _outage(gateway: Gateway, after: float, seconds: float) -> Iterator[None]:
     def fail() -> None:
         time.sleep(after)
         gateway.aws.fail("dynamodb")
         time.sleep(seconds)
         gateway.aws.mend("dynamodb")
 
-    thread = threading.Thread(target=fail, daemon=True)
+    thread = threading.Thread(target=fail if seconds else lambda: None, daemon=True)
     thread.start()
-    return thread
+    yield
+    thread.join()
 
 
-def report(told: Told, rate: float) -> Iterator[str]:
-    statuses = Counter(made.status for made in told.made)
+def report(told: Told) -> Iterator[str]:
     took = sorted(made.answered - made.due for made in told.made)
     lasted = max(made.answered for made in told.made)
     handled = sorted(told.handled)
-    answers = ", ".join(f"{status or 'not at all'}: {count}" for status, count in sorted(statuses.items()))
-    yield f"callbacks      {len(told.calls)} in {len(told.made)} calls"
-    yield f"a second       {rate:.0f} offered, {len(took) / lasted:.0f} answered"
+    answers = ", ".join(f"{status or 'not at all'}: {count}" for status, count in sorted(told.answers.items()))
+    yield f"callbacks      {len(told.calls)}, the first {len(told.first)} not measured; calls {told.answers.total()}"
+    yield f"a second       {told.rate:.0f} offered, {len(took) / lasted:.0f} answered"
     yield f"answered       {answers}"
     yield f"until answered p50 {_part(took, 0.5):.0f} ms, p99 {_part(took, 0.99):.0f} ms, waiting for a turn included"
     yield f"invocation     p50 {_part(handled, 0.5):.1f} ms, p99 {_part(handled, 0.99):.1f} ms"
-    yield f"stored         {told.stored}"
-    yield f"acknowledged   {len(told.acknowledged)} messages, of which missing or wrong: {len(told.missing)}"
-    yield f"ledger         {len(told.statuses)} messages, not as the phones show: {len(told.unknown)}"
+    yield f"acknowledged   {len(told.acknowledged)} messages; missing or wrong {len(told.missing)}"
+    yield f"stored         {told.stored} callbacks; acknowledged and not stored {told.not_stored}"
+    yield f"ledger         {len(told.delivered)} messages; not as the phones show {len(told.unknown)}"
     total = sum(told.cpu.values())
-    yield f"CPU            {total:.1f} s, {total / len(told.made) * 1000:.2f} ms a callback"
+    yield f"CPU            {total:.1f} s, {total / len(told.made) * 1000:.2f} ms a call"
     for name, seconds in sorted(told.cpu.items(), key=lambda entry: -entry[1]):
         if seconds >= 0.1:
-            yield f"  {name:<28} {seconds:6.1f} s  {seconds / len(told.made) * 1000:5.2f} ms a callback"
+            yield f"  {name:<28} {seconds:6.1f} s  {seconds / len(told.made) * 1000:5.2f} ms a call"
 
 
 def _part(ordered: Sequence[float], part: float) -> float:
@@ -364,14 +427,22 @@ def _part(ordered: Sequence[float], part: float) -> float:
 
 def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m bench.callbacks", description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--rate", type=float, default=500, help="callbacks a second (default %(default)s)")
-    parser.add_argument("--seconds", type=float, default=120, help="how long (default %(default)s)")
-    parser.add_argument("--outage", type=float, default=0, help="seconds in the middle in which DynamoDB fails")
+    parser.add_argument("--rate", type=float, default=50, help="callbacks a second (default %(default)s)")
+    parser.add_argument("--seconds", type=float, default=30, help="how long a round lasts (default %(default)s)")
+    parser.add_argument("--outage", type=float, help="seconds in the middle of the second (default: a quarter of them)")
     given = parser.parse_args(arguments)
-    told = run(given.rate, given.seconds, given.outage)
-    print(*report(told, given.rate), sep="\n")
-    failed = bool(told.missing) or (not given.outage and {made.status for made in told.made} != {200})
-    return int(failed)
+    outage = given.seconds / 4 if given.outage is None else given.outage
+    with Bench() as bench:
+        print("All is well", flush=True)
+        well = bench.round(given.rate, given.seconds)
+        print(*report(well), sep="\n", flush=True)
+        rounds = [well]
+        if outage:
+            print(f"\nDynamoDB fails for {outage:.0f} seconds", flush=True)
+            rounds.append(bench.round(given.rate, given.seconds, outage))
+            print(*report(rounds[-1]), sep="\n", flush=True)
+    lost = any(told.missing or told.not_stored for told in rounds)
+    return int(lost or set(well.answers) != {200})
 
 
 if __name__ == "__main__":
