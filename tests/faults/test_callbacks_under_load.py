@@ -33,7 +33,8 @@ OUTAGE = SECONDS / 4
 
 _A_REQUEST = 1000
 _MICROSECOND = 1e-6
-_SUBMITTED_WITHIN = 60 + MESSAGES / 60
+_SUBMITTED_A_SECOND = 80
+_SUBMITTED_WITHIN = 60 + MESSAGES / (_SUBMITTED_A_SECOND * 0.75)
 _FIRST_CHECK = 12 * 3600
 _LOST = {"twsms": "UNDELIV", "smsgo": "UNDELIV", "smsget": "UNDELIV", "every8d": "102", "meteorsis": "21/304"}
 """Each vendor's word for a message that did not reach its phone."""
@@ -84,6 +85,8 @@ def load(seed: int) -> Iterator[Load]:
                 numbers = range(start, min(start + _A_REQUEST, MESSAGES // len(EVERYBODY)))
                 to = [phone(key, number) for number in numbers]
                 world.publish(lane="bulk", to=to, text="您的包裹已到門市。", providers=[key])
+                # As fast as it is worked on: what a sender has no time for comes back six minutes later.
+                made.until(world.kernel.elapsed + len(to) / _SUBMITTED_A_SECOND)
         whole = world.network.answer_gateway
 
         def heard(method: str, url: str, data: bytes, headers: dict[str, str]) -> tuple[int, bytes, str]:
@@ -130,6 +133,9 @@ def test_every_one_is_stored_and_applied_and_none_is_answered_with_an_error() ->
         assert [message for message in messages if message.status is not run.truth(message)] == []
         assert {message.status for message in messages} == {Status.DELIVERED, Status.UNDELIVERED}
         assert run.world.ledger.unread_callbacks(5).items == []
+
+        run.until(run.begins + SECONDS * 3 + 10)  # The stream has one shard here, which is read batch by batch.
+
         assert finals(run.world) == {message.message_id: 1 for message in messages}
         # The probes of TwSMS carried nothing and left nothing.
         assert stored(run.world) == MESSAGES
