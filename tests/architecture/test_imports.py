@@ -11,6 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from smsgate.providers import PROVIDERS
+from smsgate.providers.base import ReadsReceipts, ReadsReplies
+from tests.world.dynamodb import TABLE
+
 ROOT = Path(__file__).parents[2]
 SMSGATE = ROOT / "layers/gateway/smsgate"
 FUNCTIONS = sorted(path.parent.name for path in (ROOT / "functions").glob("*/app.py"))
@@ -198,3 +202,55 @@ def test_importing_a_handler_needs_no_environment_and_loads_no_provider(function
 
     providers = {path.stem for path in (SMSGATE / "providers").glob("[a-z]*.py")} - {"base"}
     assert not {f"smsgate.providers.{name}" for name in providers} & loaded
+
+
+USED = """
+import importlib.util, json, sys
+from types import SimpleNamespace
+from smsgate import aws, wiring
+from tests.world.dynamodb import MemoryTable
+
+class Secrets:
+    def get_secret_value(self, SecretId):
+        return {"VersionId": "v1", "SecretString": json.dumps({"tokens": sorted(tokens), "public_url": ""})}
+
+table, tokens = MemoryTable(), set()
+calls = [json.load(open(path, encoding="utf-8")) for path in sys.argv[2:]]
+tokens.update(call["pathParameters"]["token"] for call in calls)
+aws.dynamodb, aws.secretsmanager = lambda: table, Secrets
+spec = importlib.util.spec_from_file_location("app", sys.argv[1])
+module = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(module)
+stdout, sys.stdout = sys.stdout, sys.stderr
+for call in calls:
+    answer = module.handler(call, SimpleNamespace(aws_request_id="r1"))
+    assert answer["statusCode"] == 200, answer
+assert sum(item["sk"]["S"] == "callback" for item in table.items()) == len(calls), "all were stored"
+print("\\n".join(sys.modules), file=stdout)
+"""
+
+
+@pytest.mark.parametrize(("function", "ability"), [("receipts", ReadsReceipts), ("replies", ReadsReplies)])
+def test_taking_a_call_of_every_provider_loads_no_library_that_talks_to_one(function: str, ability: type) -> None:
+    """One small function each: their package holds no transport, and nothing of theirs asks for one when it works."""
+    calls = sorted(str(path) for path in (ROOT / "events").glob(f"{function}-*.json"))
+    path = ":".join(str(ROOT / folder) for folder in ("layers/gateway", "."))
+    names = {"MESSAGES_TABLE": TABLE, "SECRET_PREFIX": "smsgate", "AWS_DEFAULT_REGION": "ap-northeast-1"}
+
+    done = subprocess.run(
+        [sys.executable, "-c", USED, str(ROOT / "functions" / function / "app.py"), *calls],
+        env={"PYTHONPATH": path, **names},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    loaded = set(done.stdout.split())
+    called_here = {
+        key
+        for key, provider in PROVIDERS.items()
+        if issubclass(provider, ability)
+        and not (function == "replies" and issubclass(provider, ReadsReplies) and provider.replies_to_receipts)
+    }
+    assert {f"smsgate.providers.{key}" for key in called_here} <= loaded
+    assert not loaded & (HEAVY | {"smstransports"})
