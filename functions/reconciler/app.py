@@ -16,14 +16,16 @@ from smstransports import open_exchange
 @cache
 def _reconciler() -> Reconciler:
     parts = Wiring()
+    accounts = parts.accounts(lambda: open_exchange(parts.settings.provider_deadline))
     return Reconciler(
         ledger=parts.ledger,
-        accounts=parts.accounts(lambda: open_exchange(parts.settings.provider_deadline)),
+        accounts=accounts,
         suspensions=parts.suspensions,
         evidence=parts.evidence,
         conversation=parts.conversation,
         offers=parts.offers,
         wake_ups=parts.wake_ups,
+        shelves=parts.shelves(accounts),
         watch=parts.watch,
         deadline=parts.settings.provider_deadline,
         clock=parts.clock,

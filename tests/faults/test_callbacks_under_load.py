@@ -166,7 +166,7 @@ def test_with_the_store_failing_in_the_middle_nothing_that_was_acknowledged_is_m
         assert {heard[one].status for one in refused} <= {Status.SENT, Status.DELIVERED, Status.UNDELIVERED}
 
         run.until(run.begins + _FIRST_CHECK)
-        while run.world.ledger.due(0, run.world.clock(), 1).items or not run.world.is_quiet():
+        while run.world.ledger.due("0", run.world.clock(), 1).items or not run.world.is_quiet():
             run.world.tick("reconciler")
             run.until(run.world.kernel.elapsed + 60)
 

@@ -40,6 +40,7 @@ from smsgate.routing_document import RoutingDocument
 from smsgate.secrets import Callbacks, Secret, Secrets, SecretUnreadable
 from smsgate.sender import Sender
 from smsgate.sessions import Sessions
+from smsgate.shelves import Shelves
 from smsgate.suppression import Suppressions
 from smsgate.suspension import Suspensions
 from smsgate.wakeups import WakeUps
@@ -202,16 +203,28 @@ class House:
         return Intake(ledger=self.ledger, secrets=cast(Secrets, self.vault), find=self.offers.get, clock=self.clock)
 
     def reconciler(self) -> Reconciler:
+        accounts = self.accounts()
         return Reconciler(
             ledger=self.ledger,
-            accounts=self.accounts(),
+            accounts=accounts,
             suspensions=self.suspensions,
             evidence=self.evidence,
             conversation=self.conversation(),
             offers=self.offered,
             wake_ups=self.wake_ups(),
+            shelves=self.shelves(accounts),
             watch=WATCH,
             deadline=self.deadline,
+            clock=self.clock,
+        )
+
+    def shelves(self, accounts: Accounts) -> Shelves:
+        return Shelves(
+            ledger=self.ledger,
+            accounts=accounts,
+            suspensions=self.suspensions,
+            offers=self.offered,
+            known_providers=sorted(OFFERS),
             clock=self.clock,
         )
 

@@ -15,7 +15,7 @@ from smsgate.dispatcher import Dispatcher, back_off
 from smsgate.health import Health
 from smsgate.items import message_to_plain
 from smsgate.ledger import Saved, Taken
-from smsgate.lifecycle import claim, release
+from smsgate.lifecycle import claim, park, release
 from smsgate.messages import Kind, Message
 from smsgate.outcomes import Accepted, NotSent
 from smsgate.policy import Mode, Policy, Rate, Velocity
@@ -267,20 +267,57 @@ def test_what_was_counted_for_another_workers_message_is_given_back(
     assert house.one("another").status is Status.SENT
 
 
+AT_LENGTH = (
+    ("class", "campaigns of the autumn"),
+    ("rule", "campaigns at night and on holidays, cheap"),
+    ("candidates", "plainline for 12 points at 0.85 (on trial: provider_unreachable)"),
+    ("monitored", "AllowedCountries, MaxParts, NumberLimit"),
+    *((key, "suspended: provider_unreachable; tried again as the first choice only") for key in "abcd"),
+)
+
+
 def test_a_message_that_waits_for_weeks_still_fits_into_its_item() -> None:
     why = NotSent(Reason(Code.PROVIDER_UNREACHABLE, provider_text="ConnectTimeout"))
     waiting = message()
     now, attempt = NOON, 0
 
     while now - NOON < timedelta(days=30):
-        called = claim(waiting, "plainline", now, now + timedelta(seconds=30), explained=(("rule", "default"),))
+        otherwise = (*AT_LENGTH, ("another", "not enabled")) if attempt % 2 else AT_LENGTH
+        called = claim(waiting, "plainline", now, now + timedelta(seconds=30), explained=otherwise)
         attempt = len(called.attempts)
         waiting = release(called, attempt, why, now, now + back_off(attempt))
         now += back_off(attempt)
 
     assert back_off(1) < timedelta(minutes=1)
     assert attempt > 200
-    assert len(str(to_wire(message_to_plain(waiting, timedelta(days=90))))) < 300_000  # of the 400 KB an item may have
+    assert item_size(waiting) < 300_000  # of the 400 KB an item may have
+
+
+def test_nor_does_one_outgrow_it_whose_obstacles_change_with_every_look() -> None:
+    codes = (Code.CREDIT_EXHAUSTED, Code.PROVIDER_UNREACHABLE, Code.BAD_CREDENTIALS, Code.RATE_LIMITED)
+    waiting, now = message(), NOON
+
+    for look in range(72 * 60):
+        now += timedelta(minutes=1)
+        waiting = park(waiting, Reason(codes[look % 4]), now, now + timedelta(minutes=1), AT_LENGTH, "plainline")
+
+    assert [m.reason.code for m in waiting.timeline if m.kind is Kind.WAIT and m.reason] == list(codes)
+    assert item_size(waiting) < 10_000
+
+
+def item_size(message: Message) -> int:
+    """As DynamoDB counts: names and values, three bytes for each list and map, and one for each of their entries."""
+
+    def size(value: Any) -> int:
+        ((kind, inner),) = value.items()
+        if kind == "M":
+            return 3 + sum(len(name) + size(each) + 1 for name, each in inner.items())
+        if kind == "L":
+            return 3 + sum(size(each) + 1 for each in inner)
+        return len(str(inner).encode())
+
+    wire = to_wire(message_to_plain(message, timedelta(days=90)))
+    return sum(len(name) + size(value) for name, value in wire.items())
 
 
 def test_after_a_failover_parts_and_points_are_those_of_the_provider_that_took_it(

@@ -12,7 +12,8 @@ import pytest
 from botocore.exceptions import ClientError
 
 from smsgate import lifecycle
-from smsgate.ledger import Contended, Ledger, Saved, Taken, due_shards, message_id_of
+from smsgate.items import due_shards, waiting_shards
+from smsgate.ledger import Contended, Ledger, Saved, Taken, message_id_of
 from smsgate.messages import Message, Reply
 from smsgate.outcomes import Accepted
 from smsgate.reasons import Code, Reason
@@ -136,16 +137,38 @@ class TestFinding:
         assert ids == [f"{request_hash('r')}-{age}" for age in range(1, 6)]
 
     def test_due_work_the_longest_overdue_first_and_only_what_is_due(self, ledger: Ledger) -> None:
-        for position in range(4, 16, 4):
+        for position in range(1, 17):
             parked = lifecycle.park(
                 of_request("r", position), Reason(Code.RATE_LIMITED), NOON, NOON - position * MINUTE
             )
             ledger.save(parked)
-        ledger.save(lifecycle.park(of_request("r", 16), Reason(Code.RATE_LIMITED), NOON, NOON + SECOND))
+        ledger.save(lifecycle.park(of_request("r", 17), Reason(Code.RATE_LIMITED), NOON, NOON + SECOND))
 
-        found = [message_id_of(key) for shard in due_shards() for key in ledger.due(shard, NOON, 10).items]
+        pages = [ledger.due(shard, NOON, 20).items for shard in due_shards()]
 
-        assert found == [f"{request_hash('r')}-{position}" for position in (12, 8, 4)]
+        found = [message_id_of(key) for page in pages for key in page]
+        assert sorted(found) == sorted(f"{request_hash('r')}-{position}" for position in range(1, 17))
+        assert all(page == sorted(page, key=lambda key: str(key["due_at"])) for page in pages)
+
+    def test_requests_of_one_message_lie_in_all_shards(self, ledger: Ledger) -> None:
+        for number in range(40):
+            ledger.save(lifecycle.park(of_request(f"r{number}"), Reason(Code.RATE_LIMITED), NOON, NOON))
+
+        pages = [ledger.due(shard, NOON, 40).items for shard in due_shards()]
+
+        assert min(map(len, pages)) >= 4
+
+    def test_what_waits_for_a_provider_lies_apart_and_is_found_ahead_of_its_time(self, ledger: Ledger) -> None:
+        waits = lifecycle.park(
+            of_request("r"), Reason(Code.CREDIT_EXHAUSTED), NOON, NOON + MINUTE, (), "castello", "castello"
+        )
+        ledger.save(waits)
+        later = NOON + 2 * MINUTE
+
+        assert not any(ledger.due(shard, later, 10).items for shard in due_shards())
+        assert sum(len(ledger.due(shard, later, 10).items) for shard in waiting_shards("castello")) == 1
+        assert not any(ledger.due(shard, NOON, 10).items for shard in waiting_shards("castello"))
+        assert sum(len(ledger.waiting(shard, 10).items) for shard in waiting_shards("castello")) == 1
 
     def test_what_is_final_is_in_no_index_of_due_work(self, ledger: Ledger) -> None:
         saved = ledger.save(claimed()).message

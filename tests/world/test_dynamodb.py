@@ -15,7 +15,8 @@ from moto import mock_aws
 
 from local.aws import EmbeddedAws
 from smsgate import lifecycle
-from smsgate.ledger import Ledger, Saved, due_shards, message_id_of
+from smsgate.items import due_shards
+from smsgate.ledger import Ledger, Saved, message_id_of
 from smsgate.messages import Message
 from smsgate.requests import request_hash
 from tests.gateway.conftest import create_table

@@ -18,7 +18,7 @@ from smsgate import telemetry
 from smsgate.accounts import Accounts
 from smsgate.balance import Balance, Purse
 from smsgate.limits import Admission, Limits
-from smsgate.messages import Lane, Message
+from smsgate.messages import Lane, Message, credit_of
 from smsgate.outcomes import Accepted, Outcome
 from smsgate.providers.base import Provider
 from smsgate.reasons import Code, Reason
@@ -51,6 +51,7 @@ class Stay:
     obstacle: Obstacle
     explained: Explained
     provider: str | None = None
+    waits_for: str | None = None
     in_turn: bool = False
     counted: Admission | None = None
 
@@ -197,7 +198,9 @@ class Slice:
             if chosen.refused is not None:
                 return No(chosen.refused, chosen.explained)
             if chosen.waits is not None:
-                return Stay(chosen.waits, chosen.explained, chosen.waits_for)
+                key = chosen.waits_for or ""
+                waits_for = credit_of(key) if chosen.waits is beyond.get(key) else key
+                return Stay(chosen.waits, chosen.explained, key, waits_for)
             first = chosen.candidates[0]
             if not self.purse.pays(first.provider, first.points):
                 beyond[first.provider] = Obstacle(_BEYOND, parts.clock() + _LOOK_AGAIN)
@@ -257,7 +260,8 @@ class Slice:
             for place, turn in zip(places, turns, strict=True):
                 verdict = given[place]
                 if turn > now and isinstance(verdict, Go):
-                    given[place] = Stay(Obstacle(_IN_TURN, turn), verdict.explained, provider, True, verdict.counted)
+                    waits = Obstacle(_IN_TURN, turn)
+                    given[place] = Stay(waits, verdict.explained, provider, in_turn=True, counted=verdict.counted)
         return given
 
     # After a call

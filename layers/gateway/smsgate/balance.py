@@ -78,6 +78,7 @@ class Known:
     use: Use
     spent: Decimal = Decimal(0)  # since it was measured, where that had to be known
     holds: tuple[_Hold, ...] = ()
+    risen_at: datetime | None = None  # when it was last measured to be more than before
     version: int = 0
 
     @property
@@ -116,6 +117,7 @@ class Known:
             threshold=threshold,
             movement=self.movement.to(credit, _day(measured.answered_at)),
             use=self.use.measured(measured.answered_at, self.measured.credit - credit),
+            risen_at=measured.answered_at if credit > self.measured.credit else self.risen_at,
             spent=Decimal(0),
         )
 
@@ -402,6 +404,7 @@ def _to_plain(known: Known) -> Plain:
         "began": movement.began,
         "fallen": movement.fallen,
         "risen": movement.risen,
+        "risen_at": stamp(known.risen_at) if known.risen_at else None,
         "use": [{"at": stamp(point.at), "used": point.used} for point in known.use.points],
         "spent": known.spent or None,
         "holds": [{"by": hold.by, "points": hold.points, "until": stamp(hold.until)} for hold in known.holds] or None,
@@ -417,6 +420,7 @@ def _from_plain(plain: Plain) -> Known:
             date.fromisoformat(plain["day"]), plain["began"], plain["credit"], plain["fallen"], plain["risen"]
         ),
         use=Use(tuple(Point(time_of(point["at"]), point["used"]) for point in plain["use"])),
+        risen_at=time_of(plain["risen_at"]) if "risen_at" in plain else None,
         spent=plain.get("spent", Decimal(0)),
         holds=tuple(_Hold(hold["by"], hold["points"], time_of(hold["until"])) for hold in plain.get("holds", ())),
         version=int(plain["version"]),

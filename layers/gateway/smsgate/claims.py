@@ -147,11 +147,11 @@ class Claims:
             return lifecycle.reject(message, verdict.reason, now, verdict.explained)
         counted = replace(message, admitted=message.admitted or verdict.counted is not None)
         if isinstance(verdict, Stay):
-            waits = verdict.obstacle
-            parked = lifecycle.park(
-                counted, waits.reason, now, waits.until, verdict.explained, verdict.provider, in_turn=verdict.in_turn
-            )
-            return planned(parked, now) if verdict.in_turn else parked
+            waits, provider = verdict.obstacle, verdict.provider
+            told = (counted, waits.reason, now, waits.until, verdict.explained, provider)
+            if verdict.in_turn:
+                return planned(lifecycle.park_in_turn(*told), now)
+            return lifecycle.park(*told, waits_for=verdict.waits_for)
         first = verdict.candidates[0]
         alone = self._offers[first.provider].capabilities.recipients_per_call == 1
         together = None if alone else slice_.name

@@ -40,8 +40,8 @@ SLICE = 320
 RESERVE = timedelta(seconds=3)
 """Beyond the provider's deadline: for claiming, recording and answering."""
 
-_BACK_OFF = ((1, 30), (2, 60), (3, 120), (50, 300), (100, 3600))
-_PATIENT = timedelta(hours=4)
+_BACK_OFF = ((1, 30), (2, 60), (3, 120), (lifecycle.OFTEN, 300), (160, 1800))
+_PATIENT = timedelta(hours=12)
 """Seconds to the next try, up to which attempt; then hours. A message may wait for weeks, and its story must still fit
 into its item."""
 
@@ -271,7 +271,8 @@ class Dispatcher:
             retry = (
                 max(retry, learnt.obstacle.until) if outcome.reason.code not in SUSPENDING else learnt.obstacle.until
             )
-        self._ledger.change_from(each.message, lambda m: lifecycle.release(m, attempt, outcome, now, retry))
+        waits_for = each.message.provider if learnt.obstacle is not None else None
+        self._ledger.change_from(each.message, lambda m: lifecycle.release(m, attempt, outcome, now, retry, waits_for))
         return None
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
+from zlib import crc32
 
 from smsgate.messages import Attempt, Claim, Form, Kind, Lane, Message, Moment, OnDoubt, TooLong
 from smsgate.reasons import Code, Reason
@@ -30,7 +31,6 @@ def time_of(text: str) -> datetime:
 
 
 def message_to_plain(message: Message, retention: timedelta) -> Plain:
-    position = int(message.message_id.rpartition("-")[2])
     plain: Plain = {
         "message_id": message.message_id,
         "request_id": message.request_id,
@@ -61,11 +61,12 @@ def message_to_plain(message: Message, retention: timedelta) -> Plain:
         "updated_at": _stamp(message.updated_at),
         "next_attempt_at": _stamp(message.next_attempt_at),
         "due_at": _stamp(_listed_at(message)),
-        "due_shard": _shard(message, position),
+        "due_shard": _shard(message),
         "reported_at": message.reported_at,
         "checks": message.checks or None,
         "admitted": message.admitted or None,
         "turn": message.turn,
+        "waits_for": message.waits_for,
         "claim": _claim_to_plain(message.claim),
         "attempts": [_attempt_to_plain(attempt) for attempt in message.attempts] or None,
         "timeline": [_moment_to_plain(moment) for moment in message.timeline] or None,
@@ -110,6 +111,7 @@ def message_from_plain(plain: Plain) -> Message:
         checks=int(plain.get("checks", 0)),
         admitted=plain.get("admitted", False),
         turn=plain.get("turn"),
+        waits_for=plain.get("waits_for"),
         claim=_claim_from_plain(plain.get("claim")),
         attempts=tuple(_attempt_from_plain(attempt) for attempt in plain.get("attempts", ())),
         timeline=tuple(_moment_from_plain(moment) for moment in plain.get("timeline", ())),
@@ -117,10 +119,24 @@ def message_from_plain(plain: Plain) -> Message:
     )
 
 
-def _shard(message: Message, position: int) -> str | None:
+def due_shards() -> list[str]:
+    return [str(place) for place in range(DUE_SHARDS)]
+
+
+def waiting_shards(waits_for: str) -> list[str]:
+    """What waits for one provider lies apart: to be found when that takes messages again, and left alone till then."""
+    return [f"waits#{waits_for}#{shard}" for shard in due_shards()]
+
+
+def _shard(message: Message) -> str | None:
     if message.status is Status.DOUBTFUL:
         return DOUBT
-    return str(position % DUE_SHARDS) if message.due_at else None
+    if message.due_at is None:
+        return None
+    # By the whole of the id: nearly every request has one message, and it is the first of all of them.
+    place = crc32(message.message_id.encode()) % DUE_SHARDS
+    waits_for = message.waits_for if message.status is Status.ACCEPTED else None
+    return waiting_shards(waits_for)[place] if waits_for else due_shards()[place]
 
 
 def _listed_at(message: Message) -> datetime | None:

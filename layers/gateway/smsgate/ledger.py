@@ -17,14 +17,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from smsgate.attributes import from_wire, to_wire
-from smsgate.items import (
-    DOUBT,
-    DUE_SHARDS,
-    Plain,
-    message_from_plain,
-    message_to_plain,
-    stamp,
-)
+from smsgate.items import DOUBT, Plain, message_from_plain, message_to_plain, stamp
 from smsgate.messages import Message, Reply
 from smsgate.reasons import Code
 from smsgate.requests import InvalidRequest, request_hash, split_message_id
@@ -153,10 +146,14 @@ class Ledger:
         """Keys of what went to a number, newest first."""
         return self._page("recipient", "#to = :to", {":to": number}, {"#to": "to"}, limit, cursor, newest_first=True)
 
-    def due(self, shard: int, now: datetime, limit: int, cursor: Mapping[str, Any] | None = None) -> Page:
+    def due(self, shard: str, now: datetime, limit: int, cursor: Mapping[str, Any] | None = None) -> Page:
         """Keys of the messages of one shard that somebody must look at, the longest overdue first."""
-        values = {":shard": str(shard), ":now": stamp(now)}
+        values = {":shard": shard, ":now": stamp(now)}
         return self._page("due", "due_shard = :shard AND due_at <= :now", values, {}, limit, cursor)
+
+    def waiting(self, shard: str, limit: int, cursor: Mapping[str, Any] | None = None) -> Page:
+        """As `due`, those whose time has not come as well."""
+        return self._page("due", "due_shard = :shard", {":shard": shard}, {}, limit, cursor)
 
     def doubtful(self) -> int:
         """How many messages nobody knows the end of; of very many (a page of the index), at least so many."""
@@ -640,10 +637,6 @@ def message_id_of(key: Mapping[str, Any]) -> str:
 
 def reply_id_of(reply: Reply) -> str:
     return f"{reply.provider}-{_digest(reply.key)}"
-
-
-def due_shards() -> range:
-    return range(DUE_SHARDS)
 
 
 def _message_key(message_id: str) -> Plain:

@@ -26,6 +26,13 @@ RESENDS = 2
 TOLD_WITHIN = timedelta(days=1)
 """A vendor may keep what was typed to itself: "我們將會在簡訊發出後 24 小時傳送 CallBack 資訊"."""
 
+LONGEST_WAIT = timedelta(hours=1)
+"""Between two looks at what nothing can send: of a hundred thousand that wait for an account, each look costs."""
+
+OFTEN = 40
+"""Calls for one message after which it is not the first any more to try its provider with: each is another chapter of
+its story, which must fit into an item."""
+
 Data = tuple[tuple[str, str], ...]
 
 _OVERDUE = "overdue"
@@ -126,11 +133,19 @@ def settle(message: Message, attempt: int, outcome: Outcome, now: datetime, watc
     return _end(noted, status, now, outcome.reason)
 
 
-def release(message: Message, attempt: int, outcome: Refused | NotSent, now: datetime, until: datetime) -> Message:
+def release(
+    message: Message,
+    attempt: int,
+    outcome: Refused | NotSent,
+    now: datetime,
+    until: datetime,
+    waits_for: str | None = None,
+) -> Message:
     """The dispatch did not go out and nobody else can send it now: wait in the ledger."""
+    noted = _note_outcome(message, attempt, outcome)
     if not _awaits_outcome(message, attempt):
-        return _note_outcome(message, attempt, outcome)
-    return _wait(_note_outcome(message, attempt, outcome), outcome.reason, now, until, message.provider)
+        return noted
+    return _wait(noted, outcome.reason, now, until, message.provider, waits_for)
 
 
 def park(
@@ -140,15 +155,24 @@ def park(
     until: datetime,
     explained: Data = (),
     provider: str | None = None,
-    *,
-    in_turn: bool = False,
+    waits_for: str | None = None,
 ) -> Message:
-    """Nothing can send it now: wait in the ledger for a provider, to be woken at `until`, perhaps its turn there."""
+    """Nothing can send it now: wait in the ledger for a provider, to be woken at `until`, or later the longer it waits
+    already: whoever mends what it waits for wakes it ahead of that."""
     if message.status is not Status.ACCEPTED:
         return message
     accepted = accept(message, now)
-    told = accepted if _waits_for(accepted, reason) else _explain(accepted, explained, now, reason)
-    return replace(_wait(told, reason, now, until, provider), turn=provider if in_turn else None)
+    patient = max(until, now + min(now - _accepted_since(accepted), LONGEST_WAIT)) if waits_for else until
+    told = accepted if _has_told(accepted, reason) else _explain(accepted, explained, now, reason)
+    return replace(_wait(told, reason, now, patient, provider, waits_for), turn=None)
+
+
+def park_in_turn(
+    message: Message, reason: Reason, now: datetime, turn: datetime, explained: Data, provider: str | None
+) -> Message:
+    """Its turn at the provider comes later, and is kept for it."""
+    parked = park(message, reason, now, turn, explained, provider)
+    return parked if parked is message else replace(parked, turn=provider)
 
 
 def lapse(message: Message, now: datetime) -> Message:
@@ -176,7 +200,12 @@ def give_up(message: Message, now: datetime, watch: Watch) -> Message:
 
 
 def is_expired(message: Message, now: datetime) -> bool:
-    return message.valid_for is not None and now >= message.accepted_at + timedelta(seconds=message.valid_for)
+    end = _valid_until(message)
+    return end is not None and now >= end
+
+
+def _valid_until(message: Message) -> datetime | None:
+    return message.accepted_at + timedelta(seconds=message.valid_for) if message.valid_for is not None else None
 
 
 def cancel(message: Message, now: datetime, points: Decimal | None = None) -> Message:
@@ -226,7 +255,9 @@ def report(message: Message, told: Report, now: datetime, watch: Watch) -> Messa
     )
     if moved.status.is_final:
         return _finish(moved)
-    return replace(moved, claim=None, next_attempt_at=None, due_at=watch.next_check(message.checks, now))
+    return replace(
+        moved, claim=None, next_attempt_at=None, waits_for=None, due_at=watch.next_check(message.checks, now)
+    )
 
 
 def unconfirm(message: Message, now: datetime, watch: Watch) -> Message:
@@ -301,7 +332,14 @@ def noted_overdue(message: Message) -> datetime | None:
 
 def woken(message: Message, again: datetime) -> Message:
     """A parked message is being brought back to the sender; should that fail, it is woken `again`."""
-    return replace(message, due_at=again) if message.status is Status.ACCEPTED else message
+    return replace(message, due_at=again, waits_for=None) if message.status is Status.ACCEPTED else message
+
+
+def hasten(message: Message, now: datetime) -> Message:
+    """What it waits for is there again."""
+    if message.status is not Status.ACCEPTED:
+        return message
+    return replace(message, next_attempt_at=now, due_at=now)
 
 
 def _answerable_until(message: Message) -> datetime | None:
@@ -320,6 +358,7 @@ def _call(message: Message, provider: str, now: datetime, until: datetime, batch
         attempts=(*message.attempts, Attempt(provider, now, "calling", batch=batch)),
         reason=None,
         next_attempt_at=None,
+        waits_for=None,
         due_at=until,
     )
 
@@ -345,6 +384,7 @@ def _taken(message: Message, now: datetime, watch: Watch) -> Message:
         taken,
         claim=None,
         next_attempt_at=None,
+        waits_for=None,
         due_at=watch.first_check(submitted),
         text=_text_after_submission(message),
     )
@@ -361,31 +401,52 @@ def _doubt(message: Message, reason: Reason, now: datetime) -> Message:
     return _finish(_move(message, Status.DOUBTFUL, now, reason), keep_text=True)
 
 
-def _wait(message: Message, reason: Reason, now: datetime, until: datetime, provider: str | None) -> Message:
+def _wait(
+    message: Message,
+    reason: Reason,
+    now: datetime,
+    until: datetime,
+    provider: str | None,
+    waits_for: str | None = None,
+) -> Message:
     moved = message if message.status is Status.ACCEPTED else _move(message, Status.ACCEPTED, now, reason)
     waited_for = (("provider", provider),) if provider else ()
     waits = Moment(now, Kind.WAIT, reason=reason, data=(*waited_for, ("until", until.isoformat())))
     return replace(
         moved,
-        timeline=moved.timeline if _waits_for(moved, reason) else (*moved.timeline, waits),
+        timeline=moved.timeline if _has_told(moved, reason) else (*moved.timeline, waits),
         reason=reason,
         claim=None,
         next_attempt_at=until,
-        due_at=until,
+        waits_for=waits_for if len(message.attempts) < OFTEN else None,
+        due_at=min(until, _valid_until(message) or until),
         updated_at=now,
     )
 
 
-def _waits_for(message: Message, reason: Reason) -> bool:
-    """A message that goes on waiting for the same thing says so once."""
-    last = message.timeline[-1] if message.timeline else None
-    return bool(last and last.kind is Kind.WAIT and last.reason and last.reason.code is reason.code)
+def _has_told(message: Message, reason: Reason) -> bool:
+    """A message that goes on waiting says so once for each reason: what changes from one look to the next, for weeks
+    perhaps, must not fill its item."""
+    for moment in reversed(message.timeline):
+        if moment.kind is Kind.STATUS:
+            return False
+        if moment.kind is Kind.WAIT and moment.reason is not None and moment.reason.code is reason.code:
+            return True
+    return False
+
+
+def _accepted_since(message: Message) -> datetime:
+    moved = (moment.at for moment in reversed(message.timeline) if moment.kind is Kind.STATUS)
+    return next(moved, message.accepted_at)
 
 
 def _explain(message: Message, explained: Data, now: datetime, reason: Reason | None = None) -> Message:
     if not explained:
         return message
     why = Moment(now, Kind.ROUTE, reason=reason, data=tuple(sorted(explained)))
+    last = next((moment for moment in reversed(message.timeline) if moment.kind is Kind.ROUTE), None)
+    if last is not None and replace(last, at=now) == why:
+        return message  # Decided as before, for the same reasons.
     return replace(message, timeline=(*message.timeline, why))
 
 
@@ -403,7 +464,7 @@ def _end(message: Message, status: Status, now: datetime, reason: Reason) -> Mes
 
 def _finish(message: Message, *, keep_text: bool = False) -> Message:
     text = message.text if keep_text or not message.private else None
-    return replace(message, claim=None, due_at=None, next_attempt_at=None, text=text)
+    return replace(message, claim=None, due_at=None, next_attempt_at=None, waits_for=None, text=text)
 
 
 def _move(message: Message, status: Status, now: datetime, reason: Reason | None = None) -> Message:

@@ -113,10 +113,16 @@ class Message:
     checks: int = 0  # how often its provider was asked for a report
     admitted: bool = False  # counted against the limits; it is counted once, however often it is tried
     turn: str | None = None  # the provider whose rate leaves room for it at `next_attempt_at`
+    waits_for: str | None = None  # a provider, or the `credit_of` one: woken ahead of its time once that is there again
     claim: Claim | None = None
     attempts: tuple[Attempt, ...] = ()
     timeline: tuple[Moment, ...] = ()
     version: int = 0  # 0: not in the ledger yet
+
+
+def credit_of(provider: str) -> str:
+    """What a message waits for that costs more than the provider's account holds."""
+    return f"{provider}:credit"
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ that only one run can win, so two runs at once ask once, and a run that is kille
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -19,13 +19,15 @@ from smsgate.accounts import Account, Accounts
 from smsgate.conversation import Conversation
 from smsgate.evidence import Evidence
 from smsgate.heard_replies import HeardReplies
-from smsgate.ledger import Ledger, Saved, due_shards, message_id_of
+from smsgate.items import Plain
+from smsgate.ledger import Ledger, Page, Saved, message_id_of
 from smsgate.lifecycle import Watch
 from smsgate.messages import Message, Reply, Report
 from smsgate.overdue import Overdue
 from smsgate.providers.base import Ask, CannotSay, PollsReplies, Provider, Queries
 from smsgate.reasons import SUSPENDING
 from smsgate.secrets import SecretUnreadable
+from smsgate.shelves import Shelf, Shelves
 from smsgate.status import Status
 from smsgate.suspension import Suspensions
 from smsgate.wakeups import WakeUps, planned
@@ -55,6 +57,7 @@ class Reconciler:
         conversation: Conversation,
         offers: Mapping[str, type[Provider]],
         wake_ups: WakeUps,
+        shelves: Shelves,
         watch: Watch,
         deadline: timedelta,
         clock: Callable[[], datetime],
@@ -71,6 +74,7 @@ class Reconciler:
         self._clock = clock
         self._pool = pool
         self._wake_ups = wake_ups
+        self._shelves = shelves
         self._heard = HeardReplies(ledger)
         self._stored: set[tuple[str, str]] = set()
         self._log = telemetry.logger()
@@ -79,8 +83,9 @@ class Reconciler:
         overdue = Overdue(self._ledger, self._suspensions, self._offers, self._clock())
         with self._pool(WORKERS) as pool:
             self._poll_replies(pool, time_left)
-            for ids in self._due(time_left):
-                looked_at = [message for message in pool.map(partial(self._look, overdue), ids) if message is not None]
+            for shelf, ids in self._due(time_left):
+                look = partial(self._look, overdue, shelf)
+                looked_at = [message for message in pool.map(look, ids) if message is not None]
                 self._wake_ups.send(message for message in looked_at if message.status is Status.ACCEPTED)
                 taken = [message for message in looked_at if message.status is not Status.ACCEPTED]
                 self._ask_all(pool, taken, time_left)
@@ -99,30 +104,37 @@ class Reconciler:
 
     # Due work
 
-    def _due(self, time_left: Callable[[], timedelta]) -> Iterator[list[str]]:
+    def _due(self, time_left: Callable[[], timedelta]) -> Iterator[tuple[Shelf, list[str]]]:
+        """Page by page, from one shelf after the other: a long one keeps none from being looked at."""
         now = self._clock()
-        for shard in due_shards():
-            cursor = None
-            while time_left() > self._deadline * 2:
-                page = self._ledger.due(shard, now, _PAGE, cursor)
-                if page.items:
-                    yield [message_id_of(key) for key in page.items]
-                cursor = page.cursor
-                if cursor is None:
-                    break
+        left: deque[tuple[Shelf, Plain | None]] = deque((shelf, None) for shelf in self._shelves.all())
+        while left and time_left() > self._deadline * 2:
+            shelf, cursor = left.popleft()
+            page = self._page(shelf, now, cursor)
+            if page.items:
+                yield shelf, [message_id_of(key) for key in page.items]
+            if page.cursor is not None and not shelf.one_only:
+                left.append((shelf, page.cursor))
 
-    def _look(self, overdue: Overdue, message_id: str) -> Message | None:
+    def _page(self, shelf: Shelf, now: datetime, cursor: Plain | None) -> Page:
+        if not shelf.is_free:
+            return self._ledger.due(shelf.shard, now, _PAGE, cursor)
+        return self._ledger.waiting(shelf.shard, 1 if shelf.one_only else _PAGE, cursor)
+
+    def _look(self, overdue: Overdue, shelf: Shelf, message_id: str) -> Message | None:
         """Take what is due of one message; gives it where it must be woken or asked about, by this run alone."""
         try:
-            return self._take(overdue, message_id)
+            return self._take(overdue, shelf, message_id)
         except Exception as error:
             self._log.error("due message not taken", extra={"message_id": message_id, "error": type(error).__name__})
             telemetry.count("DueNotTaken")
             return None
 
-    def _take(self, overdue: Overdue, message_id: str) -> Message | None:
+    def _take(self, overdue: Overdue, shelf: Shelf, message_id: str) -> Message | None:
         message = self._ledger.get(message_id)
         now = self._clock()
+        if message is not None and shelf.frees(message):
+            message = lifecycle.hasten(message, now)
         if message is None or message.due_at is None or message.due_at > now:
             return None  # The index was behind.
         taken = self._next(overdue, message, now)

@@ -27,6 +27,7 @@ from smsgate.routing import Rules
 from smsgate.secrets import Secrets
 from smsgate.sessions import Sessions
 from smsgate.settings import Settings
+from smsgate.shelves import Shelves
 from smsgate.suppression import Suppressions
 from smsgate.suspension import Suspensions
 from smsgate.wakeups import WakeUps
@@ -79,6 +80,16 @@ class Wiring:
             daybook=self.daybook,
             offers=self.offers,
             thresholds=self.settings.low_credit,
+            clock=self.clock,
+        )
+
+    def shelves(self, accounts: Accounts) -> Shelves:
+        return Shelves(
+            ledger=self.ledger,
+            accounts=accounts,
+            suspensions=self.suspensions,
+            offers=self.offers,
+            known_providers=sorted(PROVIDERS),
             clock=self.clock,
         )
 
