@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import json
 import time
 from collections.abc import Sequence
@@ -31,6 +30,7 @@ class StreamPoller:
         self._aws = aws
         self._lambdas = lambdas
         self._loop = Loop(f"stream-{source.table}", self._step)
+        aws.streams.meta.events.register("before-parse.dynamodb-streams.GetRecords", _unread, unique_id="unread")
         self._stream = str(aws.dynamodb.describe_table(TableName=source.table)["Table"]["LatestStreamArn"])
         shards = aws.streams.describe_stream(StreamArn=self._stream)["StreamDescription"]["Shards"]
         self._shard = shards[0]["ShardId"]
@@ -128,22 +128,17 @@ def _iso(change: _Record) -> str:
     return datetime.fromtimestamp(change["ApproximateCreationDateTime"], UTC).isoformat()
 
 
+def _unread(response_dict: dict[str, Any], customized_response_dict: dict[str, Any], **_: object) -> None:
+    """Records as they came: they are an event's already, and botocore would look at each value, more slowly than
+    everything else that is done with them."""
+    if response_dict["status_code"] == 200:
+        customized_response_dict.update(json.loads(response_dict["body"]))
+        response_dict["body"] = b"{}"
+
+
 def _event_record(record: _Record, stream: str) -> _Record:
     """AWS, "Using AWS Lambda with Amazon DynamoDB", example event."""
-    change = dict(record["dynamodb"])
-    change["ApproximateCreationDateTime"] = change["ApproximateCreationDateTime"].timestamp()
-    for image in ("Keys", "NewImage", "OldImage"):
-        if image in change:
-            change[image] = _json_value(change[image])
+    change = record["dynamodb"]
+    change["ApproximateCreationDateTime"] = float(change["ApproximateCreationDateTime"])
     names = ("eventID", "eventName", "eventVersion", "eventSource", "awsRegion")
     return {**{name: record[name] for name in names}, "dynamodb": change, "eventSourceARN": stream}
-
-
-def _json_value(value: Any) -> Any:
-    if isinstance(value, bytes):
-        return base64.b64encode(value).decode()
-    if isinstance(value, dict):
-        return {key: _json_value(inner) for key, inner in value.items()}
-    if isinstance(value, list):
-        return [_json_value(inner) for inner in value]
-    return value
