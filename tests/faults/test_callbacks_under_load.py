@@ -65,6 +65,7 @@ class Load:
         while (left := seconds - self.world.kernel.elapsed) > _MICROSECOND:
             self.world.run(min(1.0, left))
             self.world.trace.clear()
+            self.world.steps.clear()
 
     def truth(self, message: Message) -> Status:
         """What the pretended phones show: each number has one message."""
@@ -134,7 +135,7 @@ def test_every_one_is_stored_and_applied_and_none_is_answered_with_an_error() ->
         assert {message.status for message in messages} == {Status.DELIVERED, Status.UNDELIVERED}
         assert run.world.ledger.unread_callbacks(5).items == []
 
-        run.until(run.begins + SECONDS * 3 + 10)  # The stream has one shard here, which is read batch by batch.
+        run.until(run.begins + SECONDS * 3 + 10)  # The events follow, at the pace of four batches at a time.
 
         assert finals(run.world) == {message.message_id: 1 for message in messages}
         # The probes of TwSMS carried nothing and left nothing.
