@@ -252,8 +252,7 @@ class House:
     def api(self) -> Api:
         return Api(
             ledger=self.ledger,
-            sqs=cast("SQSClient", self.queues),
-            queues=QUEUES,
+            wake_ups=self.wake_ups(),
             known_providers=sorted(OFFERS),
             new_id=lambda: "new-id",
             clock=self.clock,

@@ -13,7 +13,7 @@ from smsgate import lifecycle
 from smsgate.messages import Lane, Message
 from smsgate.reasons import Code, Reason
 from smsgate.status import Status
-from smsgate.wakeups import WakeUps, is_wake_up, message_ids, planned, wake, wake_after
+from smsgate.wakeups import WakeUps, is_wake_up, message_ids, planned, wake_after
 from tests.gateway.examples import NOON, message
 from tests.gateway.house import QUEUES, Counts, Queues, record, wake_up
 
@@ -25,7 +25,7 @@ WAITS = Reason(Code.RATE_LIMITED)
 
 
 def queue(queues: Queues, *ids: str) -> None:
-    wake(cast("SQSClient", queues), BULK, ids)
+    wake_after(cast("SQSClient", queues), BULK, {0: ids})
 
 
 def delivered(entry: dict[str, Any]) -> dict[str, Any]:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
 
 from smsgate import lifecycle, telemetry
 from smsgate.answers import Answer, Json, bad_fields, bad_request, message_json, no_message, not_found
@@ -15,10 +14,7 @@ from smsgate.messages import Lane, Message
 from smsgate.numbers import e164
 from smsgate.reasons import Code, Reason
 from smsgate.requests import InvalidRequest, Problem, Request, check, decode, split_message_id
-from smsgate.wakeups import wake
-
-if TYPE_CHECKING:
-    from mypy_boto3_sqs import SQSClient
+from smsgate.wakeups import WakeUps
 
 WORKERS = 16
 PAGE = 50
@@ -34,16 +30,14 @@ class Api:
         self,
         *,
         ledger: Ledger,
-        sqs: SQSClient,
-        queues: Mapping[Lane, str],
+        wake_ups: WakeUps,
         known_providers: Sequence[str],
         new_id: Callable[[], str],
         clock: Callable[[], datetime],
         pool: Callable[[int], Executor] = ThreadPoolExecutor,
     ) -> None:
         self._ledger = ledger
-        self._sqs = sqs
-        self._queues = queues
+        self._wake_ups = wake_ups
         self._known_providers = known_providers
         self._new_id = new_id
         self._clock = clock
@@ -77,7 +71,7 @@ class Api:
         if not all(stored):
             return self._reject(_id_reused(request.request_id), Code.ID_REUSED, now)
         messages = request.in_order
-        self._wake(first.lane, [message.message_id for message in messages])
+        self._wake_ups.send(_enqueued(message, now) for message in messages)
         telemetry.count("RequestPosted")
         return Answer(
             202,
@@ -96,17 +90,9 @@ class Api:
         telemetry.count("RequestRejected")
         return _invalid(invalid.problems)
 
-    def _wake(self, lane: Lane, ids: Sequence[str]) -> None:
-        try:
-            wake(self._sqs, self._queues[lane], ids)
-        except Exception as error:
-            # They lie in the ledger and are due: the schedule wakes them, so the answer is as true as it would be.
-            telemetry.logger().error("not woken", extra={"lane": lane.value, "error": type(error).__name__})
-            telemetry.count("WakeUpFailed", value=len(ids))
-
     def _store(self, message: Message, now: datetime) -> bool:
         """False where the id belongs to another request; the same request again changes nothing."""
-        result = self._ledger.save(lifecycle.enqueue(message, now, now + _WAKE_AGAIN))
+        result = self._ledger.save(_enqueued(message, now))
         return isinstance(result, Saved) or result.message.digest == message.digest
 
     # Reading
@@ -145,6 +131,11 @@ class Api:
         body: Json = {"messages": [message_json(message) for message in found if message]}
         body["cursor"] = closed(page.cursor)
         return Answer(200, body)
+
+
+def _enqueued(message: Message, now: datetime) -> Message:
+    """As it is stored before its wake-up is queued: should that be lost, the schedule finds it."""
+    return lifecycle.enqueue(message, now, now + _WAKE_AGAIN)
 
 
 def _place(message: Message) -> int:

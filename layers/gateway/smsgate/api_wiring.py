@@ -8,7 +8,6 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
-from smsgate import aws
 from smsgate.api import Api
 from smsgate.api_callbacks import Callbacks
 from smsgate.api_cancel import Cancellations
@@ -32,8 +31,7 @@ class ApiWiring(Wiring):
     def api(self) -> Api:
         return Api(
             ledger=self.ledger,
-            sqs=aws.sqs(),
-            queues=self.queues,
+            wake_ups=self.wake_ups,
             known_providers=tuple(PROVIDERS),
             new_id=lambda: str(uuid4()),
             clock=self.clock,

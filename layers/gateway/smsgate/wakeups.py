@@ -45,13 +45,9 @@ def message_ids(body: str) -> list[str]:
     return [message_id if isinstance(message_id, str) else "" for message_id in ids]
 
 
-def wake(sqs: SQSClient, queue_url: str, ids: Sequence[str]) -> None:
-    """Queue wake-ups for messages that lie in the ledger; raises where one could not be queued."""
-    wake_after(sqs, queue_url, {0: ids})
-
-
 def wake_after(sqs: SQSClient, queue_url: str, ids: Mapping[int, Sequence[str]]) -> None:
-    """As `wake`, each after so many seconds."""
+    """Queue wake-ups for messages that lie in the ledger, each after so many seconds; raises where one could not be
+    queued."""
     entries = [
         _entry(some[start : start + _IDS_PER_RECORD], seconds)
         for seconds, some in ids.items()
