@@ -8,10 +8,13 @@ import pytest
 
 from smsgate import lifecycle
 from smsgate.ledger import Saved, Taken
+from smsgate.limits import Limits
 from smsgate.messages import Kind, Lane, Message
 from smsgate.outcomes import CallBroken, MaybeSent
+from smsgate.policy import Policy, Rate
 from smsgate.reasons import Code, Reason
 from smsgate.requests import request_hash
+from smsgate.routing_document import RoutingDocument
 from smsgate.status import Status
 from smsgate.suspension import Suspensions
 from tests.gateway.examples import NOON
@@ -430,6 +433,58 @@ def test_a_claim_that_waited_too_long_for_its_turn_calls_nobody(house: House, mo
 
     assert house.wire.requests == []
     assert house.one().status is Status.ACCEPTED
+
+
+class TestValidFor:
+    """`do not submit later than this after acceptance`"""
+
+    def test_what_is_not_valid_any_more_when_its_call_is_due_expires_and_its_companions_go(
+        self, house: House, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        save = house.ledger.save
+
+        def save_and_wait(message: Message) -> Saved | Taken:
+            saved = save(message)
+            house.later(seconds=4 if message.status is Status.SENDING else 0)
+            return saved
+
+        monkeypatch.setattr(house.ledger, "save", save_and_wait)
+
+        house.handle(
+            record({"id": "short", "to": "+886911111111", "text": "hello", "valid_for": 5}),
+            record({"id": "long", "to": "+886922222222", "text": "hello"}, name="q2"),
+        )
+
+        assert (house.one("short").status, house.one("long").status) == (Status.EXPIRED, Status.SENT)
+        assert house.wire.accepted == [("plainline", "+886922222222")]
+
+    def test_what_was_not_sent_in_time_goes_to_no_other_provider(self, house: House) -> None:
+        def fails_late() -> None:
+            house.later(seconds=6)
+            raise not_sent()
+
+        house.enabled = ("plainline", "castello")
+        house.wire.say("plainline.example/send", fails_late)
+
+        house.handle(record(valid_for=5))
+
+        assert house.one().status is Status.EXPIRED
+        assert house.wire.accepted == []
+        assert [attempt.outcome for attempt in house.one().attempts] == ["not_sent"]
+
+
+def test_where_no_turn_elsewhere_can_be_taken_what_was_not_sent_waits_and_is_never_doubtful(
+    house: House, counts: Counts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    house.enabled = ("plainline", "castello")
+    house.routing = RoutingDocument(policy=Policy(rates={"castello": Rate(1, timedelta(minutes=1))}))
+    house.wire.say("plainline.example/send", not_sent())
+    monkeypatch.setattr(Limits, "take_turn_now", fails)
+
+    assert house.handle(record()) == []
+
+    assert house.one().status is Status.ACCEPTED
+    assert counts["OutcomeNotRecorded"] == 0
 
 
 def _code(message: Message) -> Code | None:

@@ -286,8 +286,15 @@ class Slice:
         return ()
 
     def _takes_turn(self, provider: str, lane: Lane) -> bool:
+        """Never raises: that a message did not go out is known, and must not be lost for a turn elsewhere."""
         rate = self._policy.rates.get(provider)
-        return rate is None or self._parts.limits.take_turn_now(provider, rate, lane)
+        if rate is None:
+            return True
+        try:
+            return self._parts.limits.take_turn_now(provider, rate, lane)
+        except Exception as error:
+            self._parts.log.error("turn not taken", extra={"provider": provider, "error": type(error).__name__})
+            return False
 
     def answered(
         self, provider: str, messages: Sequence[Message], outcomes: Sequence[Outcome], asked_at: datetime

@@ -46,6 +46,8 @@ _PATIENT = timedelta(hours=12)
 into its item."""
 
 
+_EXPIRED = NotSent(Reason(Code.EXPIRED))
+
 Call = Sequence[Claimed]
 """Messages that travel together."""
 
@@ -184,6 +186,9 @@ class Dispatcher:
         if closed is not None:  # Another call of this slice learnt it after these were claimed.
             return (NotSent(closed.reason),) * len(messages), Learnt(closed)
         asked_at = self._clock()
+        in_time = [message for message in messages if not lifecycle.is_expired(message, asked_at)]
+        if len(in_time) < len(messages):
+            return self._call_in_time(slice_, key, messages, in_time)
         outcomes, version = self._submit(key, messages)
         slice_.answered(key, messages, outcomes, asked_at)
         try:
@@ -195,6 +200,14 @@ class Dispatcher:
         if learnt.obstacle is not None:
             slice_.shut(key, learnt.obstacle)
         return outcomes, learnt
+
+    def _call_in_time(
+        self, slice_: Slice, key: str, messages: Sequence[Message], in_time: Sequence[Message]
+    ) -> tuple[tuple[Outcome, ...], Learnt]:
+        """Some were valid when they were claimed, and are not any more now that their turn has come."""
+        outcomes, learnt = self._call(slice_, key, in_time) if in_time else ((), Learnt())
+        known = dict(zip((message.message_id for message in in_time), outcomes, strict=True))
+        return tuple(known.get(message.message_id, _EXPIRED) for message in messages), learnt
 
     def _submit(self, key: str, messages: Sequence[Message]) -> tuple[tuple[Outcome, ...], str]:
         now = self._clock()
@@ -249,8 +262,12 @@ class Dispatcher:
         """It certainly did not go out here: the next provider, or wait."""
         attempt = len(each.message.attempts)
         now = self._clock()
-        if learnt.rotated:  # Once more, with the new password.
-            following: Sequence[Candidate] = (each.candidate, *each.alternatives)
+        expired = lifecycle.is_expired(each.message, now)
+        following: Sequence[Candidate] = ()
+        if expired:
+            pass  # Neither here nor elsewhere may it be submitted any more.
+        elif learnt.rotated:  # Once more, with the new password.
+            following = (each.candidate, *each.alternatives)
         else:
             following = slice_.next_of(each.alternatives, each.message.lane)
         if following:
@@ -265,6 +282,11 @@ class Dispatcher:
             return Claimed(changed, first, tuple(rest)) if len(changed.attempts) == attempt + 1 else None
         if isinstance(outcome, Refused) and outcome.reason.code not in SUSPENDING:
             self._ledger.change_from(each.message, lambda m: lifecycle.settle(m, attempt, outcome, now, self._watch))
+            return None
+        if expired:
+            self._ledger.change_from(
+                each.message, lambda m: lifecycle.expire(lifecycle.release(m, attempt, outcome, now, now), now)
+            )
             return None
         retry = now + back_off(attempt)
         if learnt.obstacle is not None:
