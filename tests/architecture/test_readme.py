@@ -17,9 +17,12 @@ import pytest
 from botocore.session import get_session
 
 from local.template import Place, Template
+from smsgate import routing_document as routing
+from smsgate.messages import Lane
+from smsgate.policy import Mode
 from smsgate.providers import PROVIDERS
 from smsgate.providers.base import Cancels, PollsReplies, Queries, ReadsReplies, TellsCredit
-from smsgate.routing_document import read
+from smsgate.routing_document import Choose, read
 from smsgate.status import Status
 
 ROOT = Path(__file__).parents[2]
@@ -72,6 +75,57 @@ def test_a_json_block_is_valid_by_the_published_schema(block: Block) -> None:
 @pytest.mark.parametrize("block", [block for block in of("json") if block.section == "Routing"])
 def test_a_routing_document_can_be_followed(block: Block) -> None:
     read(block.text, PROVIDERS)
+
+
+# Where each object of a routing document lies in it, and its fields.
+ROUTING_OBJECTS = {
+    "": routing.FIELDS,
+    "classes[]": routing.CLASS_FIELDS,
+    "rules[]": routing.RULE_FIELDS,
+    "rules[].when": routing.WHEN_FIELDS,
+    "rules[].when.between": routing.BETWEEN_FIELDS,
+    "rules[].use[]": routing.USE_FIELDS,
+    "limits": routing.LIMIT_FIELDS,
+    "limits.per_number[]": routing.PER_NUMBER_FIELDS,
+    "limits.rates": routing.RATE_FIELDS,
+    "limits.slow_receipts": routing.SLOW_RECEIPTS_FIELDS,
+}
+
+
+def test_the_routing_fields_are_those_that_are_read() -> None:
+    documented: list[str] = []
+    for names, meaning in table("Routing"):
+        for name in re.findall(r"`([^`]+)`", names):
+            words = re.findall(r"`([^`]+)`", meaning)
+            inside = [f"{name}.{word}" for word in words if word in ROUTING_OBJECTS.get(name, ())]
+            documented += inside if name in ROUTING_OBJECTS else [name]
+
+    read_by_us = {f"{place}.{field}".lstrip(".") for place, fields in ROUTING_OBJECTS.items() for field in fields}
+    holders = {place.removesuffix("[]") for place in ROUTING_OBJECTS}
+    not_its_own_row = {name for name in documented if name in holders}
+    assert set(documented) - not_its_own_row == read_by_us - holders
+
+
+def test_the_routing_fields_may_be_what_their_rows_say() -> None:
+    said = {row[0]: row[1] for row in table("Routing")}
+
+    assert said["`version`"].startswith(f"`{routing.VERSION}`")
+    uses = said["`rules[].use[]`"]
+    assert f"`priority` {routing.PRIORITIES[0]} to {routing.PRIORITIES[1]}" in uses
+    assert f"`weight` {routing.WEIGHTS[0]} to {routing.WEIGHTS[1]}" in uses
+    assert re.findall(r"`(\w+)`", said["`rules[].choose`"]) == list(Choose)
+    (modes,) = [meaning for names, meaning in said.items() if "`limits.countries`" in names]
+    assert {word for word in re.findall(r"`(\w+)`", modes) if word.islower()} == set(Mode)
+    assert ", ".join(f"`{lane}`" for lane in Lane) in said["`rules[].when`"]
+    numbers = said["`limits.per_number[]`"]
+    assert (routing.VELOCITIES, routing.VELOCITY_SECONDS[1]) == (5, 7 * 86_400)
+    assert "up to five" in numbers
+    assert "up to a week" in numbers
+    defaults = schema("routing")["$defs"]
+    assert defaults["rule"]["properties"]["failover"]["default"] is True
+    assert said["`rules[].failover`"].endswith("(`true`)")
+    assert defaults["class"]["properties"]["transactional"]["default"] is False
+    assert "`transactional` (`false`" in said["`classes[]`"]
 
 
 # What each command of the README is here. `make` targets are run by the set-up, CI and the journeys themselves.
