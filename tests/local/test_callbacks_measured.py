@@ -35,8 +35,8 @@ def test_when_all_is_well_every_callback_is_answered_stored_and_applied(well: To
 def test_with_the_store_failing_nothing_that_was_acknowledged_is_missing(bench: Bench) -> None:
     told = bench.round(rate=10, seconds=4, outage=3.5)
 
-    assert 503 in told.answers
     assert (told.missing, told.not_stored) == ([], 0)
+    assert 503 in told.answers
     assert set(told.unknown) == set(told.delivered) - told.acknowledged
 
 
