@@ -319,6 +319,12 @@ def _the_rule_of_the_reconciler_is_switched_off(world: World) -> None:
     world.run(20 * MINUTE)
 
 
+@fires("SecretsUnreadableAlarm", "twsms", "smsget")
+def _a_secret_is_stored_without_its_password(world: World) -> None:
+    world.put_secret("providers/twsms", password=None)
+    world.run(20 * MINUTE)
+
+
 @fires("CreditsErrorsAlarm", "twsms")
 def _the_credits_run_out_of_time(world: World) -> None:
     world.faults.inject(Slow(70), service="dynamodb", function="credits", times=None)

@@ -91,16 +91,26 @@ class Reconciler:
                 self._ask_all(pool, taken, time_left)
                 overdue.tell(taken, pool.map)
         telemetry.gauge("DoubtfulOpen", self._ledger.doubtful())
-        self._gauge_suspended()
+        self._gauge_providers()
         telemetry.count("ReconcilerRan")
 
-    def _gauge_suspended(self) -> None:
-        """For each provider, and over all of them for the alarm, which can name none."""
+    def _gauge_providers(self) -> None:
+        """For each provider, and over all of them for the alarms, which can name none."""
         known = {key: self._suspensions.read(key) for key in self._offers}
         suspended = {key: each is not None and each.active for key, each in known.items()}
         for key, is_suspended in suspended.items():
             telemetry.gauge("ProviderSuspended", is_suspended, provider=key)
         telemetry.gauge("ProvidersSuspended", sum(suspended.values()))
+        telemetry.gauge("SecretsUnreadable", sum(map(self._lacks_secret, self._offers)))
+
+    def _lacks_secret(self, key: str) -> bool:
+        """Then nothing goes there, and as nothing is tried, nothing fails."""
+        try:
+            self._accounts.open(key)
+        except SecretUnreadable as error:
+            self._log.error("provider secret unreadable", extra={"provider": key, "problem": str(error)})
+            return True
+        return False
 
     # Due work
 
