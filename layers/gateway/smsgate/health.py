@@ -47,10 +47,17 @@ class Health:
         if any(isinstance(outcome, Accepted) for outcome in outcomes):
             self._proven[provider] = secret_version
             self._suspensions.worked(provider)
+        elif any(_is_answered_later(outcome) for outcome in outcomes):
+            self._suspensions.reached(provider)
         return Learnt()
 
 
+def _is_answered_later(outcome: Outcome) -> bool:
+    """A mail that was handed over: says that the way there is open, and nothing of password, credit or account."""
+    return isinstance(outcome, MaybeSent) and outcome.evidence_within is not None
+
+
 def _failed(outcome: Outcome) -> bool:
-    if isinstance(outcome, MaybeSent) and outcome.evidence_within is not None:
-        return False  # The vendor answers later, by another way.
+    if _is_answered_later(outcome):
+        return False
     return isinstance(outcome, (NotSent, MaybeSent)) and outcome.reason.code in FAILURES

@@ -208,6 +208,13 @@ class Suspensions:
             self._trying.discard(provider)
             self._mended(provider, lambda _: True)
 
+    def reached(self, provider: str) -> None:
+        """It was given a message and will say later what it does with it: failures end, no other trouble does."""
+        self._working.add(provider)
+        if provider in self._trying:
+            self._trying.discard(provider)
+            self._mended(provider, lambda known: known.reason.code in FAILURES)
+
     def answered(self, provider: str, asked_at: datetime) -> None:
         """It took a message that it was given at this time, and says so later: mended, unless suspended after that."""
         self._mended(provider, lambda known: asked_at > known.since)
