@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -234,10 +235,16 @@ def _no_secret(world: World) -> Iterator[Violation]:
         for place in ("a log line", "an alert", "an event"):
             if published.text and published.text in places[place]:
                 yield Violation("N7 no secret", f"the text of {published.request_id} is in {place}")
-        for to in published.to:
-            for place in ("a log line", "an alert"):
-                if _national(to) in places[place]:
-                    yield Violation("N7 no secret", f"a number of {published.request_id} is in {place}")
+    numbers = {_national(to): published.request_id for published in world.published for to in published.to}
+    for place in ("a log line", "an alert"):
+        for number in sorted(_digits_in(places[place], {len(number) for number in numbers}) & numbers.keys()):
+            yield Violation("N7 no secret", f"a number of {numbers[number]} is in {place}")
+
+
+def _digits_in(text: str, lengths: set[int]) -> set[str]:
+    """Every so many digits in a row: to look for one number after the other would take hours after a long run."""
+    rows = set(re.findall(r"[0-9]+", text))
+    return {row[at : at + length] for row in rows for length in lengths for at in range(len(row) - length + 1)}
 
 
 def _national(number: str) -> str:
