@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from typing import Any
 
 import pytest
 
@@ -15,9 +16,9 @@ OVER_HTTP = ("smsgo", "twsms", "smsget", "every8d")
 """A mail is taken by the post office whether or not its provider is there: then nobody knows, for a while."""
 
 
-def publish(world: World, count: int, *providers: str, text: str = "hello", **fields: object) -> None:
+def publish(world: World, count: int, *providers: str, text: str = "hello", **fields: Any) -> None:
     for place in range(count):
-        chosen = {"providers": [providers[place % len(providers)]]} if providers else {}
+        chosen: dict[str, Any] = {"providers": [providers[place % len(providers)]]} if providers else {}
         world.publish(to=f"+8869{len(world.published):08}", text=text, **chosen, **fields)
 
 
