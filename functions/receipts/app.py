@@ -15,7 +15,7 @@ from smsgate.wiring import Wiring
 @cache
 def _receipts() -> Receipts:
     parts = Wiring()
-    return Receipts(intake=parts.intake, evidence=parts.evidence, conversation=parts.conversation)
+    return Receipts(intake=parts.intake, evidence=parts.evidence, conversation=parts.conversation, pool=parts.pool)
 
 
 @telemetry.flushed

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from datetime import timedelta
 
 import pytest
 
 from smsgate.answers import Answer
 from smsgate.api_callbacks import Callbacks
-from smsgate.messages import Report
+from smsgate.ledger import Saved, Taken
+from smsgate.messages import Message, Report
 from smsgate.replay import Replay
 from smsgate.status import Status
 from smsgate.wire import Callback
 from tests.gateway.house import TOKEN, House, fails, record
-from tests.gateway.plainline import Plainline
+from tests.gateway.plainline import Castello, Plainline
 
 NOT_FORESEEN = "state=arrived&number=ref1"
 
@@ -58,6 +60,36 @@ def test_a_mended_parser_reads_what_was_stored_and_it_is_listed_no_more(sent: Ho
     assert told(replay(sent)) == (1, 1, False)
     assert sent.one().status is Status.DELIVERED
     assert told(replay(sent)) == (0, 0, False)
+
+
+def test_what_a_lost_worker_left_of_a_callback_of_many_is_applied(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    house.enabled = ("castello",)
+    numbers = [f"+8869{place:08}" for place in range(10_000_000, 10_000_020)]
+    house.handle(record(to=numbers))
+    reports = [
+        Report(Status.DELIVERED, None, "there", provider_ref=each.provider_ref, to=each.to) for each in house.of()
+    ]
+    monkeypatch.setattr(Castello, "read_receipts", lambda _callback: reports)
+    save, saves_left = house.ledger.save, iter(range(10))
+
+    def lost(message: Message) -> Saved | Taken:
+        if next(saves_left, None) is None:
+            raise KeyboardInterrupt
+        return save(message)
+
+    with monkeypatch.context() as broken:
+        broken.setattr(house.ledger, "save", lost)
+        with pytest.raises(KeyboardInterrupt):
+            house.receive("castello", TOKEN, "twenty=reports")
+    before = Counter(message.status for message in house.of())
+
+    assert told(replay(house)) == (1, 1, False)
+
+    assert before == {Status.DELIVERED: 10, Status.SENT: 10}
+    assert {message.status for message in house.of()} == {Status.DELIVERED}
+    assert told(replay(house)) == (0, 0, False)
 
 
 def test_again_and_again_it_changes_nothing_more(sent: House) -> None:

@@ -50,7 +50,7 @@ class ApiWiring(Wiring):
 
     @cached_property
     def callbacks(self) -> Callbacks:
-        receipts = Receipts(intake=self.intake, evidence=self.evidence, conversation=self.conversation)
+        receipts = Receipts(intake=self.intake, evidence=self.evidence, conversation=self.conversation, pool=self.pool)
         replies = Replies(intake=self.intake, conversation=self.conversation)
         return Callbacks(
             Replay(ledger=self.ledger, receipts=receipts, replies=replies, find=PROVIDERS.get, clock=self.clock)

@@ -69,6 +69,13 @@ class Intake:
             return Taken(provider, None)
         return Taken(provider, self._ledger.keep_callback(provider_key, kind, callback, self._clock()))
 
+    def begun(self, key: str) -> None:
+        """What takes long is listed meanwhile: should this worker be lost over it, a replay does the rest."""
+        self._ledger.mark_callback(key, "not applied to the end", self._clock())
+
+    def done(self, key: str) -> None:
+        self._ledger.callback_understood(key)
+
     def not_understood(self, provider_key: str, key: str, error: Exception) -> None:
         """Calling again with the same bytes would not mend it: they are kept, and can be read later."""
         self._alarm(provider_key, key, error=type(error).__name__)

@@ -6,6 +6,10 @@ the ledger and has been applied; where the store fails the provider is answered 
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
+from functools import partial
+
 from smsgate import telemetry
 from smsgate.conversation import Conversation
 from smsgate.evidence import Evidence
@@ -14,12 +18,24 @@ from smsgate.messages import Reply, Report
 from smsgate.providers.base import ReadsReceipts, ReadsReplies
 from smsgate.wire import Acknowledgement, Callback
 
+_WORKERS = 8
+_FEW = 10
+"""Reports of one callback that are applied one after the other. Some vendors tell of hundreds of numbers at once."""
+
 
 class Receipts:
-    def __init__(self, *, intake: Intake, evidence: Evidence, conversation: Conversation) -> None:
+    def __init__(
+        self,
+        *,
+        intake: Intake,
+        evidence: Evidence,
+        conversation: Conversation,
+        pool: Callable[[int], Executor] = ThreadPoolExecutor,
+    ) -> None:
         self._intake = intake
         self._evidence = evidence
         self._conversation = conversation
+        self._pool = pool
 
     def handle(self, provider_key: str, token: str, callback: Callback) -> Acknowledgement:
         taken = self._intake.take("receipts", provider_key, token, callback, ReadsReceipts)  # type: ignore[type-abstract]
@@ -37,15 +53,28 @@ class Receipts:
             return False
         for reply in replies:
             self._conversation.receive(reply, callback.path)
-        unmatched = [report for report in reports if not self._apply(provider_key, report, key)]
+        are_many = len(reports) > _FEW
+        if are_many:
+            self._intake.begun(key)
+        applied = self._apply_all(provider_key, reports, key)
+        unmatched = [report for report, is_applied in zip(reports, applied, strict=True) if not is_applied]
         if not unmatched:
+            if are_many:
+                self._intake.done(key)
             return True
         of_nobody = sum(report.to is None and report.message_id is None for report in unmatched)
         self._intake.unmatched(provider_key, key, len(unmatched), len(reports), of_nobody)
         # Whoever made a message known in this very moment did not find the mark that it would have lifted.
         return self._evidence.settle(provider_key, unmatched, key)
 
-    def _apply(self, provider_key: str, report: Report, key: str) -> bool:
+    def _apply_all(self, provider_key: str, reports: Sequence[Report], key: str) -> list[bool]:
+        apply = partial(self._apply, provider_key, key)
+        if len(reports) <= _FEW:
+            return [apply(report) for report in reports]
+        with self._pool(_WORKERS) as pool:
+            return list(pool.map(apply, reports))
+
+    def _apply(self, provider_key: str, key: str, report: Report) -> bool:
         telemetry.count("ReceiptReceived", provider=provider_key)
         if report.status is None:
             telemetry.count("UnlistedCode", provider=provider_key)
