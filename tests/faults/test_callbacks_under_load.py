@@ -1,7 +1,7 @@
 """Five hundred callbacks a second, from all providers at once: nothing that was acknowledged is missing.
 
-A second of it in `make test`; the two minutes of the goal with CALLBACK_SECONDS=120 (about ten minutes each). The
-same over sockets and processes, measured: `make callbacks`.
+A second of it in `make test`; the two minutes of the goal with CALLBACK_SECONDS=120 (some ten minutes and three
+gigabytes each). The same over sockets and processes, measured: `make callbacks`.
 """
 
 from __future__ import annotations
