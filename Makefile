@@ -18,6 +18,9 @@ export UV_PYTHON_DOWNLOADS := never
 export UV_NO_PROGRESS := 1
 # On machines whose traffic is inspected the platform's own certificates are the ones that count.
 export UV_SYSTEM_CERTS := true
+# Hundreds of processes start in the tests; without compiled modules each would compile botocore again.
+export UV_COMPILE_BYTECODE := true
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help setup test nightly faults removed-rules callbacks run build artefact lint format lock clean distclean
 
