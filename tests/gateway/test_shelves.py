@@ -83,9 +83,19 @@ def test_one_that_was_called_for_often_is_not_the_one_to_try_a_provider_with(hou
         house.now = house.one().next_attempt_at or house.now
         house.handle(wake_up(house.one().message_id))
 
-    assert house.one().next_attempt_at == house.now + timedelta(minutes=5)
+    suspend(house)
+    house.now = house.one().next_attempt_at or house.now
     house.handle(wake_up(house.one().message_id))
-    assert house.one().waits_for is None
+    suspend(house)
+    house.later(minutes=6)
+    # Its provider is to be tried now, and its own time comes later.
+    before = len(house.queues.urgent)
+
+    house.reconcile()
+    assert len(house.queues.urgent) == before
+    house.suspensions.resume("plainline")
+    house.reconcile()
+    assert len(house.queues.urgent) == before + 1
 
 
 def test_what_waits_for_a_provider_that_is_not_enabled_any_more_goes_to_another(house: House) -> None:

@@ -40,7 +40,7 @@ def test_a_day_without_any_provider_makes_no_dead_letter_and_all_is_sent_when_th
         assert not world.accepts()
 
         world.offline.clear()
-        world.run(10 * MINUTE)
+        world.run(12 * MINUTE)
 
         assert len(world.dead_letters) == 0
         assert set(world.accepts().values()) == {1}

@@ -40,7 +40,7 @@ SLICE = 320
 RESERVE = timedelta(seconds=3)
 """Beyond the provider's deadline: for claiming, recording and answering."""
 
-_BACK_OFF = ((1, 30), (2, 60), (3, 120), (lifecycle.OFTEN, 300), (160, 1800))
+_BACK_OFF = ((1, 30), (2, 60), (3, 120), (lifecycle.OFTEN, 300), (140, 600), (200, 1800))
 _PATIENT = timedelta(hours=12)
 """Seconds to the next try, up to which attempt; then hours. A message may wait for weeks, and its story must still fit
 into its item."""

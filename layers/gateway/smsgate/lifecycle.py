@@ -418,7 +418,7 @@ def _wait(
         reason=reason,
         claim=None,
         next_attempt_at=until,
-        waits_for=waits_for if len(message.attempts) < OFTEN else None,
+        waits_for=waits_for,
         due_at=min(until, _valid_until(message) or until),
         updated_at=now,
     )

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from functools import partial
+from itertools import islice
 
 from smsgate import lifecycle, telemetry
 from smsgate.accounts import Account, Accounts
@@ -34,6 +35,8 @@ from smsgate.wakeups import WakeUps, planned
 
 WORKERS = 16
 _PAGE = 200
+_TO_TRY_WITH = 10
+"""So many of those that wait are asked whether a provider may be tried with them; one of a shelf is enough."""
 
 _SENDERS_AT_ONCE = 4 * WORKERS
 _REMEMBERED = 100_000
@@ -85,7 +88,9 @@ class Reconciler:
             self._poll_replies(pool, time_left)
             for shelf, ids in self._due(time_left):
                 look = partial(self._look, overdue, shelf)
-                looked_at = [message for message in pool.map(look, ids) if message is not None]
+                # To try a provider with, one after the other until one is woken.
+                found = islice(filter(None, map(look, ids)), 1) if shelf.one_only else filter(None, pool.map(look, ids))
+                looked_at = list(found)
                 self._wake_ups.send(message for message in looked_at if message.status is Status.ACCEPTED)
                 taken = [message for message in looked_at if message.status is not Status.ACCEPTED]
                 self._ask_all(pool, taken, time_left)
@@ -129,7 +134,7 @@ class Reconciler:
     def _page(self, shelf: Shelf, now: datetime, cursor: Plain | None) -> Page:
         if not shelf.is_free:
             return self._ledger.due(shelf.shard, now, _PAGE, cursor)
-        return self._ledger.waiting(shelf.shard, 1 if shelf.one_only else _PAGE, cursor)
+        return self._ledger.waiting(shelf.shard, _TO_TRY_WITH if shelf.one_only else _PAGE, cursor)
 
     def _look(self, overdue: Overdue, shelf: Shelf, message_id: str) -> Message | None:
         """Take what is due of one message; gives it where it must be woken or asked about, by this run alone."""

@@ -16,6 +16,7 @@ from smsgate.accounts import Accounts
 from smsgate.balance import ASPECT as CREDIT
 from smsgate.items import due_shards, time_of, waiting_shards
 from smsgate.ledger import Ledger
+from smsgate.lifecycle import OFTEN
 from smsgate.messages import Message, credit_of
 from smsgate.providers.base import Provider
 from smsgate.secrets import SecretUnreadable
@@ -34,6 +35,8 @@ class Shelf:
 
     def frees(self, message: Message) -> bool:
         """May it be woken ahead of its time?"""
+        if self.one_only and len(message.attempts) >= OFTEN:
+            return False  # It tries by itself when its own time has come.
         laid_at = message.updated_at
         too_late = self.since is not None and laid_at is not None and laid_at >= self.since
         return self.is_free and message.waits_for is not None and not too_late
