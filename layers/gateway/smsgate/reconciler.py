@@ -148,7 +148,7 @@ class Reconciler:
     def _take(self, overdue: Overdue, shelf: Shelf, message_id: str) -> Message | None:
         message = self._ledger.get(message_id)
         now = self._clock()
-        if message is not None and shelf.frees(message):
+        if message is not None and shelf.frees(message, now):
             message = lifecycle.hasten(message, now)
         if message is None or message.due_at is None or message.due_at > now:
             return None  # The index was behind.

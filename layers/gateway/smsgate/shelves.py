@@ -25,6 +25,9 @@ from smsgate.suspension import Suspensions
 _TOPPED_UP_LATELY = timedelta(minutes=15)
 """How long after a credit rose those that wait for it are looked for: time enough to wake a hundred thousand."""
 
+_SELDOM = timedelta(minutes=30)
+"""How often a provider is tried with a message that was called for often already, where no other waits for it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Shelf:
@@ -33,10 +36,10 @@ class Shelf:
     since: datetime | None = None  # only what was laid here before
     one_only: bool = False  # to try a provider with
 
-    def frees(self, message: Message) -> bool:
+    def frees(self, message: Message, now: datetime) -> bool:
         """May it be woken ahead of its time?"""
-        if self.one_only and len(message.attempts) >= OFTEN:
-            return False  # It tries by itself when its own time has come.
+        if self.one_only and len(message.attempts) >= OFTEN and now - message.attempts[-1].at < _SELDOM:
+            return False
         laid_at = message.updated_at
         too_late = self.since is not None and laid_at is not None and laid_at >= self.since
         return self.is_free and message.waits_for is not None and not too_late
