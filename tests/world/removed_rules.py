@@ -69,7 +69,8 @@ REMOVALS = (
         "A claim that ran out is a doubt, and not sent again",
         f"{_SMSGATE}/lifecycle.py",
         "    return _doubt(_note_outcome(message, len(message.attempts), MaybeSent(reason)), reason, now)\n",
-        "    return _wait(_note_outcome(message, len(message.attempts), NotSent(reason)), reason, now, now)\n",
+        "    noted = _note_outcome(message, len(message.attempts), NotSent(reason))\n"
+        "    return _wait(noted, reason, now, now, message.provider)\n",
         ("tests/gateway/test_lifecycle.py",),
     ),
     Removal(
