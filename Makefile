@@ -19,7 +19,7 @@ export UV_NO_PROGRESS := 1
 # On machines whose traffic is inspected the platform's own certificates are the ones that count.
 export UV_SYSTEM_CERTS := true
 # Hundreds of processes start in the tests; without compiled modules each would compile botocore again.
-export UV_COMPILE_BYTECODE := true
+SYNC := pip sync --quiet --require-hashes --compile-bytecode
 unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help setup test nightly faults removed-rules callbacks run build artefact lint format lock clean distclean
@@ -86,10 +86,10 @@ distclean: clean ## Remove what was installed, too
 $(VENV)/.ready: requirements/bootstrap.txt requirements/dev.txt
 	@$(BIN)/python -m pip --version >/dev/null 2>&1 || { python=$$(tools/python.sh) && "$$python" -m venv --clear $(VENV); }
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/bootstrap.txt
-	@$(UV) pip sync --quiet --require-hashes --python $(BIN)/python requirements/bootstrap.txt requirements/dev.txt
+	@$(UV) $(SYNC) --python $(BIN)/python requirements/bootstrap.txt requirements/dev.txt
 	@touch $@
 
 $(SAM_VENV)/.ready: requirements/sam.txt | $(VENV)/.ready
 	@test -x $(SAM_VENV)/bin/python || $(BIN)/python -m venv --clear --without-pip $(SAM_VENV)
-	@$(UV) pip sync --quiet --require-hashes --python $(SAM_VENV)/bin/python requirements/sam.txt
+	@$(UV) $(SYNC) --python $(SAM_VENV)/bin/python requirements/sam.txt
 	@touch $@

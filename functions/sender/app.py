@@ -50,6 +50,7 @@ def _sender() -> Sender:
     return Sender(
         ledger=parts.ledger,
         dispatcher=dispatcher,
+        continuations=parts.continuations,
         known_providers=tuple(PROVIDERS),
         bulk_queue=parts.settings.bulk_queue_url.rpartition("/")[2],
         clock=parts.clock,

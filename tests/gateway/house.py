@@ -19,6 +19,7 @@ from smsgate.api_cancel import Cancellations
 from smsgate.api_operations import Operations
 from smsgate.balance import Balance
 from smsgate.callback_urls import receipt_url
+from smsgate.continuations import Continuations
 from smsgate.conversation import Conversation
 from smsgate.credits import Credits
 from smsgate.daybook import Daybook
@@ -85,6 +86,7 @@ class Queues:
         self.woken: dict[str, list[str]] = {url: [] for url in QUEUES.values()}
         self.calls: list[list[dict[str, Any]]] = []
         self.delays: dict[str, int] = {}
+        self.continued: list[dict[str, Any]] = []  # records, as they would come
         self.broken = False
         self.refusing = False
 
@@ -99,6 +101,22 @@ class Queues:
             self.woken[QueueUrl] += ids
             self.delays |= dict.fromkeys(ids, entry.get("DelaySeconds", 0))
         return {"Successful": [{"Id": entry["Id"]} for entry in Entries]}
+
+    def send_message(self, QueueUrl: str, MessageBody: str, MessageAttributes: dict[str, Any]) -> None:  # noqa: N803
+        if self.broken:
+            raise ClientError({"Error": {"Code": "ServiceUnavailable"}}, "SendMessage")
+        given = {
+            name: {"stringValue": value["StringValue"], "dataType": "String"}
+            for name, value in MessageAttributes.items()
+        }
+        self.continued.append(
+            {
+                **record(MessageBody, name=f"again-{len(self.continued)}"),
+                "messageAttributes": given,
+                "attributes": {"ApproximateReceiveCount": "1", "SentTimestamp": "1893456000000"},
+                "eventSourceARN": f"arn:aws:sqs:us-east-1:000000000000:{QueueUrl.rpartition('/')[2]}",
+            }
+        )
 
     @property
     def urgent(self) -> list[str]:
@@ -185,6 +203,7 @@ class House:
         return Sender(
             ledger=self.ledger,
             dispatcher=dispatcher,
+            continuations=Continuations(lambda: cast("SQSClient", self.queues), QUEUES),
             known_providers=sorted(OFFERS),
             bulk_queue="bulk",
             clock=self.clock,

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime, timedelta
+from typing import Any
 
 import pytest
 
-from smsgate import lifecycle
+from smsgate import lifecycle, sender
 from smsgate.ledger import Saved, Taken
 from smsgate.limits import Limits
 from smsgate.messages import Kind, Lane, Message
@@ -20,6 +22,16 @@ from smsgate.suspension import Suspensions
 from tests.gateway.examples import NOON
 from tests.gateway.house import Counts, House, fails, record, wake_up
 from tests.gateway.plainline import OFFERS, maybe_sent, not_sent
+
+
+def sale(times: int = 1) -> tuple[list[str], dict[str, Any]]:
+    """More than is claimed at once, of a publisher who gives no id."""
+    everybody = [f"+8869{n:08}" for n in range(10_000_000, 10_000_000 + 400 * times)]
+    return everybody, record({"to": everybody, "text": "sale"})
+
+
+def until_a_call(house: House) -> Callable[[], timedelta]:
+    return lambda: timedelta(seconds=1 if house.wire.requests else 60)
 
 
 class TestOneMessage:
@@ -319,23 +331,72 @@ class TestBatches:
         assert {problem["field"] for problem in house.ledger.rejections("x")[0]["problems"]} >= {"to", "txt"}
 
     def test_without_time_for_a_call_nothing_is_claimed_and_the_records_come_again(self, house: House) -> None:
-        failed = house.handle(record(), record({"id": "b", "to": "+886912345678", "text": "hi"}, name="q2"), left=12.9)
+        failed = house.handle(record(), record({"id": "b", "to": "+886912345678", "text": "hi"}, name="q2"), left=14.9)
 
         assert failed == ["q1", "q2"]
         assert house.of() == []
         assert house.wire.requests == []
 
-    def test_time_that_runs_out_half_way_leaves_the_rest_for_the_redelivery(self, house: House) -> None:
-        house.enabled = ("castello",)
-        everybody = [f"+8869{n:08}" for n in range(10_000_000, 10_000_400)]
-        big = record({"id": "sale", "to": everybody, "text": "sale"})
+    def test_time_that_runs_out_half_way_leaves_the_rest_for_the_redelivery_where_it_cannot_be_queued(
+        self, house: House
+    ) -> None:
+        house.enabled, house.queues.broken = ("castello",), True
+        everybody, big = sale()
 
-        assert house.sender().handle([big], lambda: timedelta(seconds=1 if house.wire.requests else 60)) == ["q1"]
-        taken = len(house.wire.accepted)
-        assert 0 < taken < 400
+        assert house.sender().handle([big], until_a_call(house)) == ["q1"]
+        assert 0 < len(house.wire.accepted) < len(everybody)
         assert house.handle({**big, "attributes": {**big["attributes"], "ApproximateReceiveCount": "2"}}) == []
 
         assert sorted(number for _, number in house.wire.accepted) == sorted(everybody)
+
+    def test_what_there_is_no_time_for_is_queued_anew_and_is_no_dead_letter_however_often_that_happens(
+        self, house: House
+    ) -> None:
+        house.enabled = ("castello",)
+        everybody, big = sale(times=4)
+        failed, rounds = house.sender().handle([big], until_a_call(house)), 1
+        while house.queues.continued:
+            again = house.queues.continued.pop()
+            house.wire.requests.clear()
+            failed += house.sender().handle([again], until_a_call(house))
+            rounds += 1
+
+        assert failed == []
+        assert rounds > 3
+        assert sorted(number for _, number in house.wire.accepted) == sorted(everybody)
+        assert {message.accepted_at for message in house.of("q1")} == {NOON}
+        assert len(house.of("q1")) == len(everybody), "its first record's id stands for the id it has not"
+
+    def test_a_batch_of_more_than_can_be_looked_at_is_queued_anew_from_there(
+        self, house: House, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(sender, "_MOST", 2)
+        to = ["+886911111111", "+886922222222"]
+
+        failed = house.handle(
+            record({"id": "many", "to": to, "text": "hello"}),
+            {**record(name="q2"), "eventSourceARN": "arn:aws:sqs:us-east-1:000000000000:bulk"},
+            wake_up("some"),
+        )
+
+        assert failed == []
+        assert sorted(number for _, number in house.wire.accepted) == to
+        bulk, woken = house.queues.continued
+        assert bulk["eventSourceARN"].endswith(":bulk")
+        assert woken["messageAttributes"]["smsgate"]["stringValue"] == "wake"
+        assert house.handle(bulk) == []
+        assert house.one().lane is Lane.BULK
+
+    def test_nonsense_about_when_it_came_first_costs_that_record_alone(
+        self, house: House, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(sender, "_MOST", 1)
+        nonsense = {"messageAttributes": {"smsgate-sent": {"stringValue": "yesterday", "dataType": "String"}}}
+
+        failed = house.handle({**record(name="q1"), **nonsense}, record(name="q2"), {**record(name="q3"), **nonsense})
+
+        assert failed == ["q1", "q3"]
+        assert len(house.wire.accepted) == 1
 
     def test_what_a_wake_up_names_wrongly_is_passed_over(self, house: House) -> None:
         nobody = f"{request_hash('nobody')}-1"
@@ -433,6 +494,27 @@ def test_a_claim_that_waited_too_long_for_its_turn_calls_nobody(house: House, mo
 
     assert house.wire.requests == []
     assert house.one().status is Status.ACCEPTED
+
+
+def test_who_could_not_record_it_any_more_calls_nobody_and_gives_the_message_back(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else Lambda ends the worker, and a message that was never submitted would be doubtful."""
+    house.enabled = ("plainline", "castello")
+    save = house.ledger.save
+
+    def save_and_wait(message: Message) -> Saved | Taken:
+        saved = save(message)
+        house.later(seconds=8 if message.status is Status.SENDING else 0)
+        return saved
+
+    monkeypatch.setattr(house.ledger, "save", save_and_wait)
+
+    house.handle(record(), left=20)
+
+    assert house.wire.requests == []
+    assert house.one().status is Status.ACCEPTED
+    assert [attempt.outcome for attempt in house.one().attempts] == ["not_sent"]
 
 
 class TestValidFor:

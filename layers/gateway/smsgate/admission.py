@@ -96,8 +96,9 @@ class Admissions:
         self.clock = clock
         self.log = telemetry.logger()
 
-    def open(self, messages: Sequence[Message]) -> Slice | None:
-        """None where something cannot be asked that could forbid a call: then nobody is called."""
+    def open(self, messages: Sequence[Message], ends: datetime) -> Slice | None:
+        """For calls that are over by `ends`. None where something cannot be asked that could forbid a call: then nobody
+        is called."""
         try:
             document = self.routebook.document()
             stopped = self.suppressions.find({message.to for message in messages})
@@ -106,7 +107,7 @@ class Admissions:
             self.log.error("slice not opened", extra={"error": type(error).__name__})
             telemetry.count("SliceNotOpened")
             return None
-        return Slice(self, document, stopped, versions, obstacles, self.balance.purse(len(messages)))
+        return Slice(self, ends, document, stopped, versions, obstacles, self.balance.purse(len(messages)))
 
     def _wanted(self, messages: Iterable[Message]) -> list[str]:
         wanted = set(self.rules.enabled).intersection(self.offers)
@@ -139,6 +140,7 @@ class Slice:
     def __init__(
         self,
         parts: Admissions,
+        ends: datetime,
         document: RoutingDocument,
         stopped: frozenset[str],
         versions: Mapping[str, str],
@@ -146,6 +148,7 @@ class Slice:
         purse: Purse,
     ) -> None:
         self.name = token_hex(6)
+        self.ends = ends
         self.purse = purse
         self._parts = parts
         self._document = document

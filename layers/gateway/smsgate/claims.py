@@ -66,9 +66,9 @@ class Claims:
         self._clock = clock
         self._log = telemetry.logger()
 
-    def until(self, now: datetime) -> datetime:
+    def until(self, now: datetime, slice_: Slice) -> datetime:
         """When a claim of now ends: nobody may call for it any more."""
-        return now + self._deadline * (1 + _TURNS)
+        return min(now + self._deadline * (1 + _TURNS), slice_.ends)
 
     def take(self, messages: Sequence[Message], slice_: Slice, pool: Executor, firsts: Firsts) -> list[Taken]:
         """What each message came to, in their order; `firsts` is one of all slices of a request, and added to."""
@@ -155,7 +155,7 @@ class Claims:
         first = verdict.candidates[0]
         alone = self._offers[first.provider].capabilities.recipients_per_call == 1
         together = None if alone else slice_.name
-        until = self.until(now)
+        until = self.until(now, slice_)
         return lifecycle.claim(
             counted, first.provider, now, until, first.parts, first.points, verdict.explained, together
         )

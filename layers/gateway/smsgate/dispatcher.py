@@ -37,8 +37,11 @@ WORKERS = 32
 SLICE = 320
 """Messages claimed together: what the workers can call for well before the first of the claims runs out."""
 
-RESERVE = timedelta(seconds=3)
+RESERVE = timedelta(seconds=5)
 """Beyond the provider's deadline: for claiming, recording and answering."""
+
+_TO_RECORD = timedelta(seconds=3)
+"""Of these: who has called no one by then calls no one any more, and what was claimed is given back."""
 
 _BACK_OFF = ((1, 30), (2, 60), (3, 120), (lifecycle.OFTEN, 300), (140, 600), (200, 1800))
 _PATIENT = timedelta(hours=12)
@@ -55,6 +58,7 @@ Call = Sequence[Claimed]
 @dataclass(frozen=True, slots=True)
 class Result:
     unfinished: frozenset[str]  # message ids that a redelivery must look at again
+    late: frozenset[str]  # message ids that there was no time for, though there was for others
     reused: frozenset[Message]  # messages whose request id is taken by a request of other content
 
 
@@ -92,13 +96,18 @@ class Dispatcher:
     def send(self, messages: Sequence[Message], time_left: Callable[[], timedelta]) -> Result:
         """Bring every message as far as it can come now."""
         unfinished: set[str] = set()
+        late: set[str] = set()
         reused: set[Message] = set()
         firsts: Firsts = {}
         with self._pool(WORKERS) as pool:
             for start in range(0, len(messages), SLICE):
                 some = messages[start : start + SLICE]
                 # Look at the clock before claiming: a claim without the time to use it would end in doubt.
-                slice_ = self._admissions.open(some) if time_left() >= self._deadline + RESERVE else None
+                left = time_left()
+                if left < self._deadline + RESERVE:
+                    (late if start else unfinished).update(message.message_id for message in messages[start:])
+                    break
+                slice_ = self._admissions.open(some, self._clock() + left - _TO_RECORD)
                 if slice_ is None:
                     unfinished.update(message.message_id for message in messages[start:])
                     break
@@ -114,7 +123,7 @@ class Dispatcher:
                     for failed in pool.map(partial(self._dispatch, slice_), calls):
                         unfinished.update(failed)
                 slice_.close(may_ask=time_left() >= self._deadline + RESERVE)
-        return Result(frozenset(unfinished), frozenset(reused))
+        return Result(frozenset(unfinished), frozenset(late), frozenset(reused))
 
     # Before the wire
 
@@ -268,10 +277,10 @@ class Dispatcher:
             pass  # Neither here nor elsewhere may it be submitted any more.
         elif learnt.rotated:  # Once more, with the new password.
             following = (each.candidate, *each.alternatives)
-        else:
+        elif now + self._deadline < slice_.ends:
             following = slice_.next_of(each.alternatives, each.message.lane)
         if following:
-            until = self._claims.until(now)
+            until = self._claims.until(now, slice_)
             first, *rest = following
             changed = self._ledger.change_from(
                 each.message,

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from smsgate import telemetry
+from smsgate.continuations import Continuations, first_id, first_sent, is_continued
 from smsgate.dispatcher import Dispatcher
 from smsgate.ledger import Ledger
 from smsgate.messages import Lane, Message
@@ -24,10 +25,14 @@ Record = Mapping[str, Any]
 _READ_AHEAD = 25
 """From this many messages on, a redelivered request is read in one query instead of by lost writes."""
 
+_MOST = 20_000
+"""Messages that are looked at in one go: a hundred records may hold hundreds of thousands, more than there is memory
+for, and than there is time for in any case."""
+
 
 @dataclass(frozen=True, slots=True)
 class _Work:
-    record_id: str
+    record: Record
     messages: tuple[Message, ...]
 
 
@@ -37,12 +42,14 @@ class Sender:
         *,
         ledger: Ledger,
         dispatcher: Dispatcher,
+        continuations: Continuations,
         known_providers: Sequence[str],
         bulk_queue: str,
         clock: Callable[[], datetime],
     ) -> None:
         self._ledger = ledger
         self._dispatcher = dispatcher
+        self._continuations = continuations
         self._known_providers = known_providers
         self._bulk_queue = bulk_queue
         self._clock = clock
@@ -52,11 +59,17 @@ class Sender:
         """The ids of the records that must come again."""
         failed: list[str] = []
         work: list[_Work] = []
+        late: list[Record] = []
+        looked_at = 0
         for record in records:
+            if looked_at >= _MOST:
+                late.append(record)
+                continue
             try:
                 messages_of = self._messages_of(record)
                 _keep_out_of_logs(messages_of)
-                work.append(_Work(record["messageId"], messages_of))
+                work.append(_Work(record, messages_of))
+                looked_at += len(messages_of)
             except Exception as error:
                 # The ledger cannot be reached: nothing is known of this record, so it comes again. The others go on.
                 self._log.error(
@@ -72,8 +85,11 @@ class Sender:
             unfinished = any(message.message_id in result.unfinished for message in each.messages)
             taken = [message for message in each.messages if (message.message_id, message.digest) in reused]
             if unfinished or (taken and not self._reject_reused(taken[0])):
-                failed.append(each.record_id)
-        return failed
+                failed.append(each.record["messageId"])
+            elif any(message.message_id in result.late for message in each.messages):
+                late.append(each.record)
+        stuck = [record for record in late if not self._continuations.queue(record, self._lane_of(record))]
+        return failed + [record["messageId"] for record in stuck]
 
     def _messages_of(self, record: Record) -> tuple[Message, ...]:
         if is_wake_up(record):
@@ -84,25 +100,25 @@ class Sender:
             return ()
         messages = request.messages()
         received = int(record.get("attributes", {}).get("ApproximateReceiveCount", "1"))
-        if received > 1 and len(messages) >= _READ_AHEAD:
+        if (received > 1 or is_continued(record)) and len(messages) >= _READ_AHEAD:
             known = {(m.message_id, m.digest): m for m in self._ledger.of_request(request.request_id)}
             messages = tuple(known.get((m.message_id, m.digest), m) for m in messages)
         return messages
 
     def _request_of(self, record: Record) -> Request | InvalidRequest:
-        sent = record.get("attributes", {}).get("SentTimestamp")
-        accepted_at = datetime.fromtimestamp(int(sent) / 1000, UTC) if sent else self._clock()
-        lane = Lane.BULK if record.get("eventSourceARN", "").rpartition(":")[2] == self._bulk_queue else Lane.URGENT
         try:
             return check(
                 decode(record["body"]),
-                fallback_id=record["messageId"],
-                accepted_at=accepted_at,
-                lane=lane,
+                fallback_id=first_id(record),
+                accepted_at=first_sent(record) or self._clock(),
+                lane=self._lane_of(record),
                 known_providers=self._known_providers,
             )
         except InvalidRequest as invalid:
             return invalid.late if invalid.late and self._is_known(invalid.late) else invalid
+
+    def _lane_of(self, record: Record) -> Lane:
+        return Lane.BULK if record.get("eventSourceARN", "").rpartition(":")[2] == self._bulk_queue else Lane.URGENT
 
     def _is_known(self, request: Request) -> bool:
         """A request that comes again after its own `send_at` came in time when it came first."""

@@ -24,7 +24,8 @@ AHEAD = timedelta(minutes=2)
 AGAIN = timedelta(minutes=10)
 """Should a wake-up be lost, the message is woken again: longer than a queue holds a record back from other workers."""
 
-_ATTRIBUTE = "smsgate"
+KIND = "smsgate"
+"""The attribute by which a record of ours is known."""
 _WAKE = "wake"
 
 _IDS_PER_RECORD = 100
@@ -33,7 +34,7 @@ _SECOND = timedelta(seconds=1)
 
 
 def is_wake_up(record: Mapping[str, Any]) -> bool:
-    attribute = (record.get("messageAttributes") or {}).get(_ATTRIBUTE) or {}
+    attribute = (record.get("messageAttributes") or {}).get(KIND) or {}
     return attribute.get("stringValue") == _WAKE
 
 
@@ -63,7 +64,7 @@ def wake_after(sqs: SQSClient, queue_url: str, ids: Mapping[int, Sequence[str]])
 def _entry(ids: Sequence[str], seconds: int) -> dict[str, Any]:
     return {
         "MessageBody": json.dumps(ids),
-        "MessageAttributes": {_ATTRIBUTE: {"DataType": "String", "StringValue": _WAKE}},
+        "MessageAttributes": {KIND: {"DataType": "String", "StringValue": _WAKE}},
         **({"DelaySeconds": seconds} if seconds else {}),
     }
 

@@ -13,6 +13,7 @@ from smsgate import aws
 from smsgate.accounts import Accounts
 from smsgate.balance import Balance
 from smsgate.clock import utc_now
+from smsgate.continuations import Continuations
 from smsgate.conversation import Conversation
 from smsgate.daybook import Daybook
 from smsgate.evidence import Evidence
@@ -130,3 +131,7 @@ class Wiring:
     @cached_property
     def wake_ups(self) -> WakeUps:
         return WakeUps(aws.sqs, self.queues, self.clock)
+
+    @cached_property
+    def continuations(self) -> Continuations:
+        return Continuations(aws.sqs, self.queues)
