@@ -73,11 +73,14 @@ def _no_credential_is_logged(request: pytest.FixtureRequest) -> Iterator[None]:
         assert _canaries.seen == []
 
 
-_FIRST = ("tests/faults/", "tests/journeys/", "tests/local/", "tests/architecture/")
+_PLACES = {"tests/faults/": 0, "tests/": 1, "tests/local/": 2, "tests/journeys/": 3}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What takes long goes first, or one worker would be left alone with it in the end."""
-    items.sort(
-        key=lambda item: next((at for at, folder in enumerate(_FIRST) if item.nodeid.startswith(folder)), len(_FIRST))
-    )
+    """What takes long goes first, or one worker would be left alone with it in the end; and last what leaves a whole
+    gateway running until the worker ends."""
+
+    def place(item: pytest.Item) -> int:
+        return _PLACES[max((folder for folder in _PLACES if item.nodeid.startswith(folder)), key=len)]
+
+    items.sort(key=place)

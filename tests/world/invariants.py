@@ -7,7 +7,6 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import unquote_plus
 
 from local.simulators.every8d import Every8d
 from smsgate.messages import Kind, Message, Moment, OnDoubt
@@ -106,20 +105,13 @@ def _no_loss(world: World, ledger: Sequence[Message]) -> Iterator[Violation]:
                 yield Violation("N2 no loss", f"{published.request_id} to {_masked(to)} is nowhere")
 
 
-def _private_texts(world: World) -> Iterator[str]:
-    for published in world.published:
-        if published.fields.get("private"):
-            yield published.text
-            yield from (each["text"] for each in published.fields["to"] if isinstance(each, dict) and "text" in each)
-
-
 def _acknowledged_is_kept(world: World) -> Iterator[Violation]:
-    """A callback that was answered with 200 lies in the table as it came, unless it repeats a private text; strangers
-    leave nothing there."""
+    """A callback that was answered with 200 lies in the table as it came, unless it tells of a private message, whose
+    text it may repeat; strangers leave nothing there."""
     kept = {item["query"]["S"] for item in world.table.items() if item["sk"]["S"] == "callback" and "query" in item}
-    private = {text for text in _private_texts(world) if text}
+    private = {to[-8:] for published in world.published if published.fields.get("private") for to in published.to}
     for key, query in world.acknowledged():
-        if query not in kept and not any(text in unquote_plus(query) for text in private):
+        if query not in kept and not any(digits in query for digits in private):
             yield Violation("N2 no loss", f"a callback of {key} was acknowledged and is not there")
     for status in world.answers_to_strangers:
         if status not in (404, 500, 503):
