@@ -28,7 +28,7 @@ from smstransports import soap
 from tests.world.invariants import violations
 from tests.world.world import World
 
-SEEDS = range(1, int(os.environ.get("FAULT_SEEDS", "3")) + 1)
+SEEDS = range(1, int(os.environ.get("FAULT_SEEDS", "2")) + 1)
 FEWEST_MESSAGES = 20
 """Of a run."""
 

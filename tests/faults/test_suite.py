@@ -43,8 +43,8 @@ class TestTheSuite:
         assert set(ROWS) - set(table.EXPECTED) == set()
         assert set(table.EXPECTED) - set(ROWS) - NOT_YET_WRITTEN == set()
 
-    def test_each_runs_with_three_seeds_at_least(self) -> None:
-        assert len(SEEDS) >= 3
+    def test_each_runs_with_two_seeds_at_least(self) -> None:
+        assert len(SEEDS) >= 2
 
     def test_a_fault_has_one_function(self) -> None:
         known = Row("F10", "known", Where.WIRE)

@@ -230,7 +230,12 @@ class Kernel:
             if task.begun or task.parent is not None:
                 self._push(self._micros, task)
         while self._heap:
-            self.sleep(0)
+            micros, _, what = self._heap[0]
+            if isinstance(what, Task):
+                self._micros = max(self._micros, micros)
+                self.sleep(0)
+            else:
+                heapq.heappop(self._heap)  # What those who die leave to be done is done by nobody.
         with suppress(Exception):
             self._raise_failure()
 

@@ -208,3 +208,20 @@ class TestLocks:
         kernel.run(10)
 
         assert story == ["got it at 5"]
+
+
+def test_what_the_dying_leave_for_later_does_not_keep_a_world_from_ending() -> None:
+    kernel = Kernel(NOON)
+
+    def work() -> None:
+        try:
+            kernel.sleep(60)
+        finally:
+            kernel.after(60, lambda: None)
+
+    kernel.spawn("work", work)
+    kernel.run(1)
+
+    kernel.close()
+
+    assert kernel.elapsed < 60
