@@ -239,6 +239,9 @@ def test_a_callback_is_acknowledged_stored_and_believed_only_where_it_can_be(
     assert gateway.vendors.calls == []
 
 
+ONE_LINE_END = {"every8d"}
+"""Its replies come by callback and by query, which end a line differently, and must be one."""
+
 COMES_TO_STATUS = {"stranger": 404, "too large": 413}
 ACKNOWLEDGEMENTS = {
     "smsgo": r"magicid=tccrd_sms_gateway_rpack\nmsgid=[0-9A-Za-z-]{0,40}\n",
@@ -272,7 +275,10 @@ def what_came_of(gateway: Gateway, known: Known, variant: Told, status: int) -> 
     if replies:
         (reply,) = replies
         assert not changed
-        assert (reply["from"], reply["text"]) == (variant.sender, variant.text)
+        said = variant.text
+        if variant.provider in ONE_LINE_END:
+            said = said.replace("\r\n", "\n").replace("\r", "\n")
+        assert (reply["from"], reply["text"]) == (variant.sender, said)
         return "reply"
     message_id = known.message_ids[variant.provider]
     assert [f"{pk}-{sk.removeprefix('m#')}" for pk, sk in changed if sk.startswith("m#")] == [message_id]
