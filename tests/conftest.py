@@ -73,12 +73,12 @@ def _no_credential_is_logged(request: pytest.FixtureRequest) -> Iterator[None]:
         assert _canaries.seen == []
 
 
-_PLACES = {"tests/faults/": 0, "tests/": 1, "tests/local/": 2, "tests/journeys/": 3}
+_PLACES = {"tests/transports/": 0, "tests/faults/": 1, "tests/": 2, "tests/local/": 3, "tests/journeys/": 4}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What takes long goes first, or one worker would be left alone with it in the end; and last what leaves a whole
-    gateway running until the worker ends."""
+    """What looks at real time goes first, while little else is in the process; then what takes long, or one worker
+    would be left alone with it in the end; and last what leaves a whole gateway running until the worker ends."""
 
     def place(item: pytest.Item) -> int:
         return _PLACES[max((folder for folder in _PLACES if item.nodeid.startswith(folder)), key=len)]
