@@ -133,7 +133,6 @@ class World:
         self.deaths: list[tuple[float, str, str]] = []  # when, which process, why
         self.undelivered_changes: list[Record] = []  # of the stream, given up
         self.scripted: dict[str, list[float]] = {}
-        self.lost_sessions: dict[str, int] = {}
         self.widest_clock_error = 0.0  # seconds
         self._latency = Random(f"{seed} latency")
         self._entropy = Random(f"{seed} entropy")
@@ -358,7 +357,6 @@ class World:
 
     def lose_sessions(self, simulator: Every8d) -> None:
         """Each call that is under way, or about to be made, may be told so and made once more."""
-        self.lost_sessions[simulator.key] = self.lost_sessions.get(simulator.key, 0) + 50
         simulator.lose_sessions()
 
     def set_clock_error(self, seconds: float) -> None:
@@ -388,12 +386,13 @@ class World:
         return self.services.secrets[f"{self._prefix}/providers/{provider}"].version
 
     def documented_repeats(self, provider: str) -> int:
-        """Calls that the vendor asked to be made once more: a lost session, `please send it again`."""
+        """Calls that the vendor asked to be made once more: a session that is none any more, `please send it again`."""
+        simulator = self.providers.get(provider)
         return sum(
             isinstance(fault, Says) and not fault.carried_out
             for step, fault in self.faults.struck
             if step.service == "wire" and step.operation.startswith(provider)
-        ) + self.lost_sessions.get(provider, 0)
+        ) + (0 if not isinstance(simulator, Every8d) else simulator.session_refusals)
 
     def note(self, text: str) -> None:
         """A line of the story."""
