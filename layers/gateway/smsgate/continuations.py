@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from smsgate import telemetry
 from smsgate.messages import Lane
-from smsgate.wakeups import KIND
+from smsgate.wakeups import KIND, attribute_of
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
@@ -26,15 +26,15 @@ the request was accepted."""
 
 def is_continued(record: Mapping[str, Any]) -> bool:
     """Some of it has been done."""
-    return _attribute(record, _FIRST_ID) is not None
+    return attribute_of(record, _FIRST_ID) is not None
 
 
 def first_id(record: Mapping[str, Any]) -> str:
-    return _attribute(record, _FIRST_ID) or str(record["messageId"])
+    return attribute_of(record, _FIRST_ID) or str(record["messageId"])
 
 
 def first_sent(record: Mapping[str, Any]) -> datetime | None:
-    milliseconds = _attribute(record, _FIRST_SENT) or record.get("attributes", {}).get("SentTimestamp")
+    milliseconds = attribute_of(record, _FIRST_SENT) or record.get("attributes", {}).get("SentTimestamp")
     return datetime.fromtimestamp(int(milliseconds) / 1000, UTC) if milliseconds else None
 
 
@@ -63,14 +63,8 @@ class Continuations:
 def _attributes(record: Mapping[str, Any]) -> dict[str, MessageAttributeValueTypeDef]:
     sent = first_sent(record)
     values = {
-        KIND: _attribute(record, KIND),
+        KIND: attribute_of(record, KIND),
         _FIRST_ID: first_id(record),
         _FIRST_SENT: str(round(sent.timestamp() * 1000)) if sent else None,
     }
     return {name: {"DataType": "String", "StringValue": value} for name, value in values.items() if value}
-
-
-def _attribute(record: Mapping[str, Any], name: str) -> str | None:
-    attribute = (record.get("messageAttributes") or {}).get(name) or {}
-    value = attribute.get("stringValue")
-    return str(value) if value else None

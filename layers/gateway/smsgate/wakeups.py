@@ -33,9 +33,15 @@ _RECORDS_PER_CALL = 10
 _SECOND = timedelta(seconds=1)
 
 
+def attribute_of(record: Mapping[str, Any], name: str) -> str | None:
+    """What a record says beside its body."""
+    attribute = (record.get("messageAttributes") or {}).get(name) or {}
+    value = attribute.get("stringValue")
+    return str(value) if value else None
+
+
 def is_wake_up(record: Mapping[str, Any]) -> bool:
-    attribute = (record.get("messageAttributes") or {}).get(KIND) or {}
-    return attribute.get("stringValue") == _WAKE
+    return attribute_of(record, KIND) == _WAKE
 
 
 def message_ids(body: str) -> list[str]:
