@@ -113,7 +113,7 @@ class Every8d(HttpSimulator):
         self.logins = 0
         self.bad_logins = 0
         self._sessions: dict[str, date] = {}
-        self.session_refusals = 0
+        self.session_refusals: Counter[str] = Counter()
         self._batches: dict[str, list[Row]] = {}
         self._callback_tries: Counter[str] = Counter()
 
@@ -182,7 +182,7 @@ class Every8d(HttpSimulator):
         if operation == "getConnection":
             return self._log_in(arguments.get("userID", ""), arguments.get("password", ""))
         if self._sessions.get(arguments.get("sessionKey", "")) != self._today():
-            self.session_refusals += 1
+            self.session_refusals[operation] += 1
             if operation == "closeConnection":
                 return "-1"
             return _sms_log("-301") if operation == "getDeliveryStatus" else _error("-301")

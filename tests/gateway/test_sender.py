@@ -34,6 +34,18 @@ def until_a_call(house: House) -> Callable[[], timedelta]:
     return lambda: timedelta(seconds=1 if house.wire.requests else 60)
 
 
+def claims_take(house: House, monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
+    """So long passes between the claim of a message and its call."""
+    save = house.ledger.save
+
+    def save_and_wait(message: Message) -> Saved | Taken:
+        saved = save(message)
+        house.later(seconds=seconds if message.status is Status.SENDING else 0)
+        return saved
+
+    monkeypatch.setattr(house.ledger, "save", save_and_wait)
+
+
 class TestOneMessage:
     def test_is_submitted_once_and_sent(self, house: House) -> None:
         assert house.handle(record()) == []
@@ -481,14 +493,7 @@ def test_a_fault_in_a_provider_module_is_a_doubt_and_never_a_second_send(
 
 
 def test_a_claim_that_waited_too_long_for_its_turn_calls_nobody(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
-    save = house.ledger.save
-
-    def save_and_wait(message: Message) -> Saved | Taken:
-        saved = save(message)
-        house.later(seconds=25 if message.status is Status.SENDING else 0)
-        return saved
-
-    monkeypatch.setattr(house.ledger, "save", save_and_wait)
+    claims_take(house, monkeypatch, seconds=25)
 
     house.handle(record())
 
@@ -501,14 +506,7 @@ def test_who_could_not_record_it_any_more_calls_nobody_and_gives_the_message_bac
 ) -> None:
     """Else Lambda ends the worker, and a message that was never submitted would be doubtful."""
     house.enabled = ("plainline", "castello")
-    save = house.ledger.save
-
-    def save_and_wait(message: Message) -> Saved | Taken:
-        saved = save(message)
-        house.later(seconds=8 if message.status is Status.SENDING else 0)
-        return saved
-
-    monkeypatch.setattr(house.ledger, "save", save_and_wait)
+    claims_take(house, monkeypatch, seconds=8)
 
     house.handle(record(), left=20)
 
@@ -523,14 +521,7 @@ class TestValidFor:
     def test_what_is_not_valid_any_more_when_its_call_is_due_expires_and_its_companions_go(
         self, house: House, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        save = house.ledger.save
-
-        def save_and_wait(message: Message) -> Saved | Taken:
-            saved = save(message)
-            house.later(seconds=4 if message.status is Status.SENDING else 0)
-            return saved
-
-        monkeypatch.setattr(house.ledger, "save", save_and_wait)
+        claims_take(house, monkeypatch, seconds=4)
 
         house.handle(
             record({"id": "short", "to": "+886911111111", "text": "hello", "valid_for": 5}),

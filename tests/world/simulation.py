@@ -391,7 +391,7 @@ def _sessions_lost(world: World, random: Random) -> None:
     def lose() -> None:
         for simulator in world.providers.values():
             if isinstance(simulator, Every8d):
-                world.lose_sessions(simulator)
+                simulator.lose_sessions()
 
     for _ in range(random.randint(1, 4)):
         world.kernel.after(random.uniform(0, TROUBLED), lose)

@@ -355,10 +355,6 @@ class World:
         self.scripted.setdefault(provider, []).append(self.kernel.elapsed)
         self.providers[provider].script(*faults, operation=operation)
 
-    def lose_sessions(self, simulator: Every8d) -> None:
-        """Each call that is under way, or about to be made, may be told so and made once more."""
-        simulator.lose_sessions()
-
     def set_clock_error(self, seconds: float) -> None:
         """How far the gateway's clock is ahead of the true time."""
         self.widest_clock_error = max(self.widest_clock_error, abs(seconds))
@@ -388,11 +384,12 @@ class World:
     def documented_repeats(self, provider: str) -> int:
         """Calls that the vendor asked to be made once more: a session that is none any more, `please send it again`."""
         simulator = self.providers.get(provider)
+        refusals = simulator.session_refusals if isinstance(simulator, Every8d) else {}
         return sum(
             isinstance(fault, Says) and not fault.carried_out
             for step, fault in self.faults.struck
             if step.service == "wire" and step.operation.startswith(provider)
-        ) + (0 if not isinstance(simulator, Every8d) else simulator.session_refusals)
+        ) + sum(count for operation, count in refusals.items() if operation.startswith("send"))
 
     def note(self, text: str) -> None:
         """A line of the story."""

@@ -71,7 +71,7 @@ def test_a_locked_account_is_left_alone_until_it_has_a_new_secret(run: Run) -> N
 def test_a_lost_session_costs_one_login_and_no_message(run: Run) -> None:
     with run.world(providers=["every8d"]) as world:
         simulator = _every8d(world)
-        lost, random = _lose_sessions(world, simulator, every=10), dice(world)
+        lost, random = _lose_sessions(simulator, every=10), dice(world)
         for number in range(60):
             one(world, "every8d", number)
             world.run(random.uniform(0.1, 0.6))
@@ -108,7 +108,7 @@ def _every8d(world: World) -> Every8d:
     return simulator
 
 
-def _lose_sessions(world: World, simulator: Every8d, every: int) -> list[int]:
+def _lose_sessions(simulator: Every8d, every: int) -> list[int]:
     """Right before each so-manieth call that sends; how often it happened."""
     answer, seen, lost = simulator.answer, [0], [0]
 
@@ -117,7 +117,7 @@ def _lose_sessions(world: World, simulator: Every8d, every: int) -> list[int]:
             seen[0] += 1
             if seen[0] % every == 0:
                 lost[0] += 1
-                world.lose_sessions(simulator)
+                simulator.lose_sessions()
         return answer(call)
 
     setattr(simulator, "answer", answered)  # noqa: B010  mypy knows that nobody else should
