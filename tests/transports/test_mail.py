@@ -49,6 +49,7 @@ SAMPLE = (
 CANARIES = ("canary-user", "canary-password", "85299999999", "4F60597D55CE003F0061", "canary-smtp-password")
 ID = "abcdefghijklmnopqrstuvwx-1-1"
 MAIL = MailRequest("gateway@sms.example", "sendsms@vendor.example", ID, SAMPLE)
+FAREWELL = b"QUIT\r\n"  # Said when the outcome is known already: it may come while a test looks, or later.
 
 
 def server_at(port: int, *, starttls: bool = True) -> SmtpServer:
@@ -489,6 +490,22 @@ class TestAfterTheFinalDot:
         assert time.monotonic() - started < deadline + SLACK
         assert len(place.mails) == 1
 
+    def test_what_had_come_of_an_answer_when_the_line_was_cut_is_none(
+        self, office: Office, ca_file: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        cut = mail._Client.interrupt
+
+        def cut_and_let_the_other_thread_read(client: mail._Client) -> None:
+            cut(client)
+            time.sleep(0.3)
+
+        monkeypatch.setattr(mail._Client, "interrupt", cut_and_let_the_other_thread_read)
+        _, request = office(dot=drips(b"250 " + b"a" * 1000))
+
+        outcome = outcome_of(MailTransport(1.5, ca_file=ca_file), request)
+
+        assert outcome == MaybeSent(Reason(Code.NO_REPLY, provider_text="no answer in time"))
+
     @pytest.mark.parametrize("answer", [b"421 no room\r\n", b"451 later\r\n", b"552 too big\r\n", b"554 spam\r\n"])
     def test_a_refusal_is_not_sent(self, office: Office, transport: MailTransport, answer: bytes) -> None:
         _, request = office(dot=answer)
@@ -529,7 +546,7 @@ class TestTls:
         outcome = outcome_of(transport, request)
 
         assert isinstance(outcome, NotSent)
-        assert place.commands == [b"ehlo sms.example\r\n"]
+        assert [line for line in place.commands if line != FAREWELL] == [b"ehlo sms.example\r\n"]
 
     def test_a_server_that_refuses_tls_gets_neither_login_nor_mail(
         self, office: Office, transport: MailTransport

@@ -236,10 +236,11 @@ class _Delivery:
         with self._lock:
             self._given_up = True
             handed_over = self._handed_over
-        if self._client is not None:
-            self._client.interrupt()
         if self._done.is_set():
             return self._outcome  # At the very last moment.
+        # From here on an answer may be no more than what had come of it when the line was cut.
+        if self._client is not None:
+            self._client.interrupt()
         if handed_over:
             return MaybeSent(Reason(Code.NO_REPLY, provider_text="no answer in time"))
         return NotSent(Reason(Code.PROVIDER_UNREACHABLE, provider_text="not handed over in time"))
