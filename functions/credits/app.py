@@ -16,7 +16,13 @@ from smstransports import open_exchange
 def _credits() -> Credits:
     parts = Wiring()
     accounts = parts.accounts(lambda: open_exchange(parts.settings.provider_deadline))
-    return Credits(balance=parts.balance(accounts), daybook=parts.daybook, offers=parts.offers, clock=parts.clock)
+    return Credits(
+        balance=parts.balance(accounts),
+        daybook=parts.daybook,
+        offers=parts.offers,
+        clock=parts.clock,
+        misnamed=parts.misnamed_thresholds,
+    )
 
 
 @telemetry.flushed

@@ -251,7 +251,13 @@ class House:
         return WakeUps(lambda: cast("SQSClient", self.queues), QUEUES, self.clock)
 
     def credits(self) -> Credits:
-        return Credits(balance=self.balance(), daybook=self.daybook, offers=self.offered, clock=self.clock)
+        return Credits(
+            balance=self.balance(),
+            daybook=self.daybook,
+            offers=self.offered,
+            clock=self.clock,
+            misnamed=sorted(set(self.thresholds) - set(self.offered)),
+        )
 
     def balance(self) -> Balance:
         return Balance(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from decimal import Decimal
 from pathlib import Path
@@ -280,6 +281,18 @@ class TestMetrics:
         house.credits().handle()
 
         assert gauges["ProvidersOfUnknownCredit", ""] == 1
+
+    def test_a_threshold_of_nobody_is_a_credit_nobody_knows_and_is_named_in_the_log(
+        self, house: House, gauges: dict[tuple[str, str], float], capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        house.thresholds = {"plainline": Decimal(100), "planeline": Decimal(50)}
+
+        measure(house, "90")
+
+        (line,) = [line for line in capsys.readouterr().out.splitlines() if "names no provider" in line]
+        assert json.loads(line)["threshold_of"] == "planeline"
+        assert gauges["ProvidersOfUnknownCredit", ""] == 1
+        assert gauges["ProvidersLowOnCredit", ""] == 1
 
     def test_are_those_that_the_alarms_of_the_template_look_at(
         self, house: House, gauges: dict[tuple[str, str], float]

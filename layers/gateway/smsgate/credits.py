@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from datetime import datetime, timedelta
 
 from smsgate import telemetry
@@ -22,16 +22,21 @@ class Credits:
         daybook: Daybook,
         offers: Mapping[str, type[Provider]],
         clock: Callable[[], datetime],
+        misnamed: Collection[str] = (),
     ) -> None:
+        """`misnamed`: what the operator set a threshold for, and no provider is called."""
         self._balance = balance
         self._daybook = daybook
         self._offers = offers
         self._clock = clock
+        self._misnamed = misnamed
         self._log = telemetry.logger()
 
     def handle(self) -> None:
         """Every enabled provider; one that cannot be asked now costs the others nothing."""
         known = {key: self._measured(key) for key, offered in self._offers.items() if issubclass(offered, TellsCredit)}
+        for key in self._misnamed:  # Somebody relies on a warning that nobody will give.
+            self._log.error("a threshold of low credit names no provider", extra={"threshold_of": key})
         self._gauge(known)
         for key in self._offers:
             self._account(key)
@@ -55,7 +60,7 @@ class Credits:
             if each.hours_left is not None:
                 telemetry.gauge("CreditHoursLeft", float(each.hours_left), provider=key)
         telemetry.gauge("ProvidersLowOnCredit", sum(each.is_low for each in fresh.values()))
-        telemetry.gauge("ProvidersOfUnknownCredit", len(known) - len(fresh))
+        telemetry.gauge("ProvidersOfUnknownCredit", len(known) - len(fresh) + len(self._misnamed))
         hours = [each.hours_left for each in fresh.values() if each.hours_left is not None]
         if hours:
             telemetry.gauge("HoursToFirstEmpty", float(min(hours)))

@@ -84,6 +84,10 @@ class Wiring:
             clock=self.clock,
         )
 
+    @property
+    def misnamed_thresholds(self) -> list[str]:
+        return sorted(set(self.settings.low_credit) - set(PROVIDERS))
+
     def shelves(self, accounts: Accounts) -> Shelves:
         return Shelves(
             ledger=self.ledger,
