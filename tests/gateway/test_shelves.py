@@ -66,6 +66,18 @@ def test_once_it_takes_messages_again_all_are_woken_and_sent(house: House) -> No
     assert {message.status for message in house.of()} == {Status.SENT}
 
 
+@pytest.mark.parametrize("is_suspended", [False, True])
+def test_no_shelf_is_searched_twice(house: House, is_suspended: bool) -> None:
+    """Every minute, whether or not anything waits: each search is paid for."""
+    if is_suspended:
+        suspend(house)
+
+    shards = [shelf.shard for shelf in house.shelves(house.accounts()).all()]
+
+    assert sorted(shards) == sorted(set(shards))
+    assert set(shards) > {"waits#plainline#0", "waits#plainline:credit#3", "0", "3"}
+
+
 def test_to_try_a_provider_a_few_are_woken_however_many_wait(house: House) -> None:
     waiting(house, 30)
     house.later(minutes=5)

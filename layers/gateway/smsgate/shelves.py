@@ -74,16 +74,20 @@ class Shelves:
     def _of(self, key: str) -> Iterator[Shelf]:
         for waits_for, state in ((key, self._provider), (credit_of(key), self._credit)):
             shards = waiting_shards(waits_for)
-            yield from (Shelf(shard) for shard in shards)
-            try:
-                free = state(key)
-            except Exception as error:
-                # They are looked at when their time comes, as if nothing had changed.
-                self._log.error("provider state not read", extra={"provider": key, "error": type(error).__name__})
-                telemetry.count("ProviderStateNotRead", provider=key)
-                continue
-            if free is not None:
+            free = self._free(key, state)
+            if free is None or free.one_only:
+                yield from (Shelf(shard) for shard in shards)
+            if free is not None:  # What is looked at whole need not be searched for what is due.
                 yield from (Shelf(shard, True, free.since, free.one_only) for shard in shards)
+
+    def _free(self, key: str, state: Callable[[str], _Free | None]) -> _Free | None:
+        try:
+            return state(key)
+        except Exception as error:
+            # They are looked at when their time comes, as if nothing had changed.
+            self._log.error("provider state not read", extra={"provider": key, "error": type(error).__name__})
+            telemetry.count("ProviderStateNotRead", provider=key)
+            return None
 
     def _provider(self, key: str) -> _Free | None:
         if key not in self._offers:
