@@ -33,15 +33,12 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from random import Random
 from typing import Any, Self
-from unittest.mock import patch
 from urllib.parse import unquote_plus, urlsplit
 
 from local.gateway import Gateway
 from local.lambdas import MOST_WORKERS
-from local.runtime_api import Answer, Invocation
 from local.simulators import SIMULATORS
 from local.simulators.base import Plan, Simulator, Step
-from local.workers import Worker
 
 LOST = {"twsms": "UNDELIV", "smsgo": "UNDELIV", "smsget": "UNDELIV", "every8d": "102", "meteorsis": "21/304"}
 """Each vendor's word for a message that did not reach its phone."""
@@ -260,22 +257,6 @@ def ledger(gateway: Gateway) -> tuple[dict[str, tuple[str, str]], int]:
     return messages, stored
 
 
-@contextmanager
-def timed(function: str, into: list[float]) -> Iterator[None]:
-    """How long each invocation of a function takes, from being handed over to its answer."""
-    whole = Worker.invoke
-
-    def invoke(self: Worker, invocation: Invocation) -> Answer:
-        began = time.perf_counter()
-        answer = whole(self, invocation)
-        if function in invocation.function_arn:
-            into.append(time.perf_counter() - began)
-        return answer
-
-    with patch.object(Worker, "invoke", invoke):
-        yield
-
-
 class Bench:
     """A gateway with pretended providers, for one round of callbacks after another."""
 
@@ -292,11 +273,11 @@ class Bench:
             simulator._plan = partial(self._plan, key, simulator.delivered)  # type: ignore[method-assign]
 
     def __enter__(self) -> Self:
-        self._cleanup.enter_context(timed("Receipts", self._handled))
         # Nobody is asked about a message: callbacks alone say what became of it.
         gateway = Gateway(providers=self._simulators, parameters={"CheckSchedule": "86400"}, visibility_timeout=60)
         self._gateway = self._cleanup.enter_context(gateway)
         gateway.events.listen(self._hear)
+        gateway.lambdas.listen(self._note)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -362,6 +343,10 @@ class Bench:
         if event["detail"].get("status") == "sent":
             self._sent.add(event["detail"]["message_id"])
 
+    def _note(self, function: str, seconds: float) -> None:
+        if function == "ReceiptsFunction":
+            self._handled.append(seconds)
+
     def _plan(self, key: str, delivered: str) -> Plan:
         """At a moment of its own, because SMS-Get tells what happens at the same one in one call."""
         status = LOST[key] if self._random.random() < 0.1 else delivered
@@ -370,7 +355,7 @@ class Bench:
     def _cpu(self, caller: int) -> Counter[str]:
         pids = {"HTTP API, queues, providers": [os.getpid()], "embedded AWS": [self._gateway.aws.pid]}
         pids |= {"callers": [caller]}
-        pids |= {name: pool.pids() for name, pool in self._gateway.lambdas._pools.items()}
+        pids |= {name: self._gateway.lambdas.pids(name) for name in self._gateway.stack.functions}
         return Counter({name: sum(map(cpu_seconds, its)) for name, its in pids.items()})
 
 

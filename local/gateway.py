@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Protocol, Self
 
 from local.aws import EmbeddedAws
+from local.event_loop import EventLoop
 from local.events import Events
 from local.http_api import HttpApi
 from local.lambdas import Code, Lambdas
@@ -169,9 +170,11 @@ class Gateway:
         cleanup = self._cleanup
         self._scratch = Path(tempfile.mkdtemp(prefix="smsgate-local-"))
         cleanup.callback(shutil.rmtree, self._scratch, ignore_errors=True)
+        loop = EventLoop()
+        cleanup.callback(loop.stop)
         sources: list[Source] = []
         cleanup.callback(_join, sources)
-        api = HttpApi(self._port)
+        api = HttpApi(self._port, loop)
         cleanup.callback(api.stop)
         self.aws = EmbeddedAws(self._scratch / "aws")
         cleanup.callback(self.aws.stop)
@@ -183,7 +186,7 @@ class Gateway:
 
         self.template = Template(self._path, self.place, self._all_parameters())
         self.stack = read_stack(self.template)
-        self.lambdas = Lambdas(self.stack.functions, self.place, self._scratch / "lambda", self._code)
+        self.lambdas = Lambdas(self.stack.functions, self.place, self._scratch / "lambda", loop, self._code)
         cleanup.callback(self.lambdas.stop)
         cleanup.callback(_ask_to_stop, sources)
 
@@ -205,7 +208,7 @@ class Gateway:
                 provider.on_reply(self.mails.arrive)
         for source in sources:
             source.start()
-        api.start(self.stack.routes, self.lambdas.invoke)
+        api.start(self.stack.routes, self.lambdas.answer)
 
     def _enter_callbacks(self, key: str, provider: Provider) -> None:
         for attribute, path in (("receipt_url", "receipts"), ("reply_url", "replies")):

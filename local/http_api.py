@@ -6,69 +6,57 @@ only for the few content types that API Gateway takes for text. IAM authorizatio
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import json
-import threading
+import re
+import socket
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from concurrent.futures import TimeoutError as IntegrationTimeout
-from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qsl, unquote
 from uuid import uuid4
 
+from local.event_loop import EventLoop, settled
+from local.http_server import HttpServer, Limits, Request, Response, listen
 from local.lambdas import PoolStopped, Result, TooLarge
 from local.routes import Match, find_route
 from local.stack import Route
 
-BODY_LIMIT = 10 * 1024 * 1024  # AWS, "Quotas for HTTP APIs": payload size 10 MB
-INTEGRATION_SECONDS = 30.0  # the same table: maximum integration timeout
+INTEGRATION_SECONDS = 30.0  # AWS, "Quotas for HTTP APIs": maximum integration timeout
+
+Invoke = Callable[[str, object], Coroutine[Any, Any, Result]]
+Otherwise = Callable[[Request], Response | None]
+
+_LIMITS = Limits(head=10240, body=10 * 1024 * 1024)
+"""The same table: total combined size of request line and header values 10,240 bytes, payload size 10 MB."""
+
+_REFUSALS = {
+    400: "Bad Request",
+    404: "Not Found",
+    413: "Request Entity Too Large",
+    431: "Request Header Fields Too Large",
+    500: "Internal Server Error",
+    503: "Service Unavailable",
+}
+_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 
 _TEXT = ("application/json", "application/xml", "application/javascript")
 """What comes as text besides text/*. Everything else, forms and a missing content type too, comes in base64."""
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
-    method: str
-    target: str
-    headers: Sequence[tuple[str, str]]
-    body: bytes = b""
-    source_ip: str = "127.0.0.1"
-
-    @property
-    def path(self) -> str:
-        return self.target.partition("?")[0]
-
-    @property
-    def query(self) -> str:
-        return self.target.partition("?")[2]
-
-
-@dataclass(frozen=True, slots=True)
-class Response:
-    status: int
-    body: bytes = b""
-    headers: Sequence[tuple[str, str]] = field(default_factory=tuple)
-
-
 class HttpApi:
     """Bound at once, so that its address can be told; answers from `start` on."""
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, loop: EventLoop) -> None:
         try:
-            self._server = _Server(("127.0.0.1", port), _Handler)
+            self._listener = listen(port)
         except OSError:
-            self._server = _Server(("127.0.0.1", 0), _Handler)
-        self._thread = threading.Thread(
-            target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, name="http-api", daemon=True
-        )
-
-    @property
-    def port(self) -> int:
-        return int(self._server.server_address[1])
+            self._listener = listen()
+        self._loop = loop
+        self.port: int = self._listener.getsockname()[1]
+        self._api: _Api | None = None
 
     @property
     def url(self) -> str:
@@ -77,52 +65,74 @@ class HttpApi:
     def start(
         self,
         routes: Sequence[Route],
-        invoke: Callable[[str, object], Result],
-        otherwise: Callable[[Request], Response | None] = lambda _: None,
+        invoke: Invoke,
+        otherwise: Otherwise | None = None,
         integration_seconds: float = INTEGRATION_SECONDS,
     ) -> None:
-        """`otherwise` may answer what no route takes, such as pages for a developer's browser."""
-        self._server.answer = _Api(routes, invoke, otherwise, self.port, integration_seconds).answer
-        self._thread.start()
+        """`otherwise` may answer what no route takes, such as pages for a developer's browser, and may take its time:
+        it is called in a thread of its own."""
+        self._api = _Api(routes, invoke, otherwise, f"127.0.0.1:{self.port}", integration_seconds)
+        self._loop.run(self._api.serve(self._listener))
 
     def stop(self) -> None:
-        if self._thread.ident is not None:
-            self._server.shutdown()
-            self._thread.join()
-        self._server.server_close()
+        """A second time does nothing."""
+        if self._api is None:
+            self._listener.close()
+        else:
+            self._loop.run(self._api.close())
 
 
 class _Api:
     def __init__(
         self,
         routes: Sequence[Route],
-        invoke: Callable[[str, object], Result],
-        otherwise: Callable[[Request], Response | None],
-        port: int,
+        invoke: Invoke,
+        otherwise: Otherwise | None,
+        domain: str,
         integration_seconds: float,
     ) -> None:
         self._routes = routes
         self._invoke = invoke
         self._otherwise = otherwise
-        self._domain = f"127.0.0.1:{port}"
+        self._domain = domain
         self._integration_seconds = integration_seconds
-        self._integrations = ThreadPoolExecutor(64, thread_name_prefix="integration")
+        self._integrations: set[asyncio.Task[Result]] = set()
+        self._pages = ThreadPoolExecutor(8, thread_name_prefix="pages")
 
-    def answer(self, request: Request) -> Response:
-        if len(request.body) > BODY_LIMIT:
-            return _message(413, "Request Entity Too Large")
+    async def serve(self, listener: socket.socket) -> None:
+        self._server = HttpServer(listener, self._answer, _LIMITS, _refusal)
+        await self._server.start()
+
+    async def close(self) -> None:
+        self._server.close()
+        self._pages.shutdown(wait=False, cancel_futures=True)
+
+    async def _answer(self, request: Request) -> Response:
         match = find_route(self._routes, request.method, request.path)
         if match is None:
-            return self._otherwise(request) or _message(404, "Not Found")
-        event = event_for(request, match, self._domain)
-        integration = self._integrations.submit(self._invoke, match.route.function, event)
+            return await self._page(request) or _refusal(404)
+        # A task of its own, because a function goes on when nobody waits for it any longer.
+        integration = asyncio.ensure_future(self._invoke(match.route.function, event_for(request, match, self._domain)))
+        self._integrations.add(integration)
+        integration.add_done_callback(self._end_integration)
+        if not await settled(integration, self._integration_seconds) or integration.cancelled():
+            return _refusal(503)
         try:
-            result = integration.result(self._integration_seconds)
+            return response_from(integration.result())
         except TooLarge:
-            return _message(413, "Request Entity Too Large")
-        except (IntegrationTimeout, PoolStopped):
-            return _message(503, "Service Unavailable")
-        return response_from(result)
+            return _refusal(413)
+        except PoolStopped:
+            return _refusal(503)
+
+    async def _page(self, request: Request) -> Response | None:
+        if self._otherwise is None:
+            return None
+        return await asyncio.get_running_loop().run_in_executor(self._pages, self._otherwise, request)
+
+    def _end_integration(self, integration: asyncio.Task[Result]) -> None:
+        self._integrations.discard(integration)
+        if not integration.cancelled():
+            integration.exception()  # asked for, so that nobody complains where no one waited
 
 
 def event_for(request: Request, match: Match, domain: str) -> dict[str, Any]:
@@ -173,7 +183,7 @@ def event_for(request: Request, match: Match, domain: str) -> dict[str, Any]:
 
 def response_from(result: Result) -> Response:
     """The same page, "Lambda function response for format 2.0": without a status code the answer itself is the body."""
-    failure = _message(500, "Internal Server Error")
+    failure = _refusal(500)
     if result.failed:
         return failure
     try:
@@ -188,11 +198,11 @@ def response_from(result: Result) -> Response:
         text = answer.get("body") or ""
         encoded = text if isinstance(text, str) else json.dumps(text)
         body = base64.b64decode(encoded, validate=True) if answer.get("isBase64Encoded") else encoded.encode()
-        headers = [(str(name).lower(), _header_value(value)) for name, value in (answer.get("headers") or {}).items()]
-        headers += [("set-cookie", str(cookie)) for cookie in answer.get("cookies") or []]
+        headers = [(_header_name(name), _header_value(value)) for name, value in (answer.get("headers") or {}).items()]
+        headers += [("set-cookie", _header_value(cookie)) for cookie in answer.get("cookies") or []]
     except (AttributeError, TypeError, ValueError):
         return failure
-    if not 100 <= status <= 599:
+    if not 200 <= status <= 599:
         return failure
     if not any(name == "content-type" for name, _ in headers):
         headers.append(("content-type", "text/plain;charset=UTF-8"))
@@ -237,75 +247,20 @@ def _body(body: bytes, content_type: str) -> dict[str, Any]:
     return {"body": base64.b64encode(body).decode(), "isBase64Encoded": True}
 
 
+def _header_name(name: str) -> str:
+    if not _TOKEN.fullmatch(name):
+        raise ValueError("no name of a header")
+    return name.lower()
+
+
 def _header_value(value: object) -> str:
     text = str(value).lower() if isinstance(value, bool) else str(value)
     if "\r" in text or "\n" in text:
         raise ValueError("a header may not hold a line end")
+    text.encode("latin-1")
     return text
 
 
-def _message(status: int, text: str) -> Response:
+def _refusal(status: int) -> Response:
+    text = _REFUSALS[status]
     return Response(status, json.dumps({"message": text}).encode(), [("content-type", "application/json")])
-
-
-class _Server(ThreadingHTTPServer):
-    daemon_threads = True
-    block_on_close = False
-    request_queue_size = 128
-    allow_reuse_address = True
-    answer: Callable[[Request], Response]
-
-
-class _Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    server_version = "smsgate-local"
-    disable_nagle_algorithm = True
-    wbufsize = -1
-    server: _Server
-
-    def __getattr__(self, name: str) -> Any:
-        if name.startswith("do_"):  # whatever the method, the routes decide
-            return self._serve
-        raise AttributeError(name)
-
-    def log_message(self, *args: object) -> None:
-        """A path holds a token, a query a number: neither is ever printed."""
-
-    def _serve(self) -> None:
-        body = self._read_body()
-        if body is None:
-            self._reply(_message(413, "Request Entity Too Large"))
-            self.close_connection = True
-            return
-        # From the request line: `self.path` has its leading slashes folded.
-        target = self.requestline.split(" ")[1]
-        headers = list(self.headers.items())
-        self._reply(self.server.answer(Request(self.command, target, headers, body, str(self.client_address[0]))))
-
-    def _read_body(self) -> bytes | None:
-        if "chunked" in (self.headers.get("Transfer-Encoding") or "").lower():
-            return self._read_chunks()
-        length = int(self.headers.get("Content-Length") or 0)
-        return None if length > BODY_LIMIT else self.rfile.read(length)
-
-    def _read_chunks(self) -> bytes | None:
-        body = b""
-        while size := int(self.rfile.readline().partition(b";")[0], 16):
-            body += self.rfile.read(size)
-            self.rfile.readline()
-            if len(body) > BODY_LIMIT:
-                return None
-        while self.rfile.readline().strip():
-            pass  # trailers
-        return body
-
-    def _reply(self, response: Response) -> None:
-        self.send_response(response.status)
-        for name, value in response.headers:
-            if name not in {"content-length", "connection", "transfer-encoding"}:
-                self.send_header(name, value)
-        self.send_header("content-length", str(len(response.body)))
-        self.end_headers()
-        if self.command != "HEAD":
-            self.wfile.write(response.body)
-        self.wfile.flush()

@@ -2,28 +2,32 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
 import os
 import sys
-import threading
-from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
+import time
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
+from local.event_loop import EventLoop
 from local.runtime_api import Answer, Invocation
 from local.stack import Function
 from local.template import Place
 from local.workers import Worker
 
 Code = Literal["source", "built"]
+T = TypeVar("T")
 
 MOST_WORKERS = 4
 PAYLOAD_LIMIT = 6 * 1024 * 1024
 """AWS, Lambda quotas: 6 MB each for request and response of a synchronous invocation."""
+
+_write = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 _PROVIDED_BY_LAMBDA = ("awslambdaric", "boto3")
 
@@ -47,42 +51,52 @@ class Result:
 
 
 class Lambdas:
-    def __init__(self, functions: Mapping[str, Function], place: Place, scratch: Path, code: Code = "source") -> None:
+    """All that happens, happens on the loop; from any other thread it is asked for here, and waited for."""
+
+    def __init__(
+        self,
+        functions: Mapping[str, Function],
+        place: Place,
+        scratch: Path,
+        loop: EventLoop,
+        code: Code = "source",
+    ) -> None:
         self._scratch = scratch
         (scratch / "home").mkdir(parents=True)
         (scratch / "logs").mkdir()
         self._runtime = _runtime_folder(scratch / "runtime") if code == "built" else None
         self._place = place
-        self._pools = {name: _Pool(function, self._launch) for name, function in functions.items()}
+        self._loop = loop
+        self._listeners: list[Callable[[str, float], None]] = []
+        self._pools = {name: _Pool(function, self._launch, self._tell) for name, function in functions.items()}
+        self._stopped = False
         if code == "built":
             for function in functions.values():
                 _check_version(function)
 
     def invoke(self, function: str, event: object) -> Result:
         """Waits for the answer, as a synchronous invocation does; an error of the function is a failed result."""
-        payload = json.dumps(event, ensure_ascii=False, separators=(",", ":")).encode()
-        if len(payload) > PAYLOAD_LIMIT:
-            raise TooLarge(f"{len(payload)} bytes")
-        answer = self._pools[function].invoke(payload)
-        if len(answer.payload) > PAYLOAD_LIMIT:
-            too_large = {
-                "errorType": "Function.ResponseSizeTooLarge",
-                "errorMessage": "Response payload size exceeded maximum allowed payload size (6291556 bytes).",
-            }
-            return Result(json.dumps(too_large).encode(), failed=True)
-        return Result(answer.payload, answer.failed)
+        return self._run(self._answer(function, _payload(event)))
+
+    async def answer(self, function: str, event: object) -> Result:
+        """The same on the loop, where nothing waits."""
+        return await self._answer(function, _payload(event))
+
+    def listen(self, listener: Callable[[str, float], None]) -> None:
+        """Told on the loop of each function's every answer and the seconds it took, from being handed over."""
+        self._listeners.append(listener)
 
     def warm(self) -> None:
         """A worker for each function, started now instead of by the first invocation."""
-        with ThreadPoolExecutor(2) as starters:
-            list(starters.map(lambda pool: pool.warm(), self._pools.values()))
+        with contextlib.suppress(PoolStopped):
+            self._run(self._warm())
 
     def kill(self, function: str) -> int:
         """Ends by force whatever of this function is at work, as losing the host would. Says how many were."""
         return self._pools[function].kill_busy()
 
-    def pids(self) -> list[int]:
-        return [pid for pool in self._pools.values() for pid in pool.pids()]
+    def pids(self, function: str | None = None) -> list[int]:
+        return [pid for name, pool in self._pools.items() if function in {name, None} for pid in pool.pids()]
 
     def arn(self, function: str) -> str:
         return self._pools[function].arn
@@ -96,12 +110,44 @@ class Lambdas:
         return path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
 
     def stop(self) -> None:
-        for pool in self._pools.values():
-            pool.stop()
+        if not self._stopped:
+            self._run(self._stop())
+            self._stopped = True
 
-    def _launch(self, function: Function) -> Worker:
+    def _run(self, coroutine: Coroutine[Any, Any, T]) -> T:
+        if self._stopped:
+            coroutine.close()
+            raise PoolStopped("all of them")
+        return self._loop.run(coroutine)
+
+    async def _answer(self, function: str, payload: bytes) -> Result:
+        answer = await self._pools[function].invoke(payload)
+        if len(answer.payload) > PAYLOAD_LIMIT:
+            too_large = {
+                "errorType": "Function.ResponseSizeTooLarge",
+                "errorMessage": "Response payload size exceeded maximum allowed payload size (6291556 bytes).",
+            }
+            return Result(json.dumps(too_large).encode(), failed=True)
+        return Result(answer.payload, answer.failed)
+
+    async def _warm(self) -> None:
+        for pool in self._pools.values():
+            await pool.warm()
+
+    async def _stop(self) -> None:
+        for pool in self._pools.values():
+            pool.begin_to_stop()
+        for pool in self._pools.values():
+            await pool.stopped()
+
+    def _tell(self, function: str, seconds: float) -> None:
+        for listener in self._listeners:
+            listener(function, seconds)
+
+    async def _launch(self, function: Function) -> Worker:
         command = [sys.executable, *(["-S"] if self._runtime else []), "-m", "awslambdaric", function.handler]
-        return Worker(command, function.folder, self._environment(function), self.log_file(function.logical_id))
+        log = self.log_file(function.logical_id)
+        return await Worker.start(command, function.folder, self._environment(function), log)
 
     def _environment(self, function: Function) -> dict[str, str]:
         """What Lambda sets and nothing of ours, so that nothing works here only because of this machine."""
@@ -136,81 +182,99 @@ class Lambdas:
 
 
 class _Pool:
-    """The processes of one function. One invocation at a time each; one that failed by dying is not used again."""
+    """The processes of one function. One invocation at a time each; one that failed by dying is not used again.
 
-    def __init__(self, function: Function, launch: Callable[[Function], Worker]) -> None:
+    An invocation that finds none free waits its turn.
+    """
+
+    def __init__(
+        self,
+        function: Function,
+        launch: Callable[[Function], Awaitable[Worker]],
+        tell: Callable[[str, float], None],
+    ) -> None:
         self._function = function
         self._launch = launch
-        self._slots = threading.BoundedSemaphore(MOST_WORKERS)
-        self._lock = threading.Lock()
+        self._tell = tell
+        self._slots = asyncio.Semaphore(MOST_WORKERS)
         self._idle: list[Worker] = []
         self._workers: set[Worker] = set()
-        self._stopped = False
+        self._stopping = False
 
     @property
     def arn(self) -> str:
         return self._function.arn
 
-    def invoke(self, payload: bytes) -> Answer:
-        with self._worker() as worker:
-            return worker.invoke(Invocation(self._function.arn, payload, self._function.timeout))
+    async def invoke(self, payload: bytes) -> Answer:
+        async with self._slots:
+            worker = await self._take()
+            try:
+                invocation = Invocation(self._function.arn, payload, self._function.timeout)
+                answer = await worker.invoke(invocation)
+                if invocation.began is not None:
+                    self._tell(self._function.logical_id, time.perf_counter() - invocation.began)
+                return answer
+            finally:
+                self._give_back(worker)
 
-    def warm(self) -> None:
-        with contextlib.suppress(PoolStopped), self._worker():
-            pass
+    async def warm(self) -> None:
+        async with self._slots:
+            self._give_back(await self._take())
 
     def kill_busy(self) -> int:
-        with self._lock:
-            busy = [worker for worker in self._workers if worker.busy]
+        busy = [worker for worker in list(self._workers) if worker.busy]
         for worker in busy:
             worker.kill()
         return len(busy)
 
     def pids(self) -> list[int]:
-        with self._lock:
-            return [worker.pid for worker in self._workers if worker.alive]
+        return [worker.pid for worker in list(self._workers) if worker.alive]
 
-    def stop(self) -> None:
-        with self._lock:
-            self._stopped = True
-            workers, self._workers, self._idle = self._workers, set(), []
-        for worker in workers:
+    def begin_to_stop(self) -> None:
+        self._stopping = True
+        for worker in self._workers:
             worker.kill()
-        for worker in workers:
-            worker.stop()
 
-    @contextlib.contextmanager
-    def _worker(self) -> Iterator[Worker]:
-        with self._slots:
-            worker = self._take()
-            try:
-                yield worker
-            finally:
-                self._give_back(worker)
+    async def stopped(self) -> None:
+        for worker in list(self._workers):
+            await worker.stop()
 
-    def _take(self) -> Worker:
-        with self._lock:
-            if self._stopped:
-                raise PoolStopped(self._function.logical_id)
-            while self._idle:
-                worker = self._idle.pop()
-                if worker.alive:
-                    return worker
-                self._workers.discard(worker)
-            worker = self._launch(self._function)
-            self._workers.add(worker)
-            return worker
+    async def _take(self) -> Worker:
+        self._check_whether_stopping()
+        while self._idle:
+            worker = self._idle.pop()
+            if worker.alive:
+                return worker
+            self._workers.discard(worker)
+        worker = await self._launch(self._function)
+        self._workers.add(worker)
+        try:
+            self._check_whether_stopping()
+        except PoolStopped:
+            await worker.stop()
+            raise
+        return worker
+
+    def _check_whether_stopping(self) -> None:
+        if self._stopping:
+            raise PoolStopped(self._function.logical_id)
 
     def _give_back(self, worker: Worker) -> None:
-        with self._lock:
-            if worker.alive and not self._stopped:
-                self._idle.append(worker)
-            else:
-                self._workers.discard(worker)
+        if worker.alive:
+            self._idle.append(worker)
+        else:
+            self._workers.discard(worker)
 
 
 class PoolStopped(Exception):
     """The machine is being shut down; nothing is started any more."""
+
+
+def _payload(event: object) -> bytes:
+    payload = _write(event).encode()
+    if len(payload) > PAYLOAD_LIMIT:
+        raise TooLarge(f"{len(payload)} bytes")
+    return payload
 
 
 def _runtime_folder(folder: Path) -> Path:

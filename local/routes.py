@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from urllib.parse import unquote
 
 from local.stack import Route
@@ -17,18 +18,25 @@ class Match:
 
 def find_route(routes: Sequence[Route], method: str, path: str) -> Match | None:
     """`path` as it was sent, still percent-encoded: an encoded slash separates nothing."""
+    given = path.removeprefix("/").split("/")
+    decoded = [unquote(part) for part in given] if "%" in path else given
     matches = [
         Match(route, parameters)
         for route in routes
-        if route.method in {method, "ANY"} and (parameters := _parameters(route.path, path)) is not None
+        if route.method in {method, "ANY"}
+        and (parameters := _parameters(_parts(route.path), given, decoded)) is not None
     ]
-    return max(matches, key=_rank, default=None)
+    return max(matches, key=_rank) if len(matches) > 1 else matches[0] if matches else None
 
 
-def _parameters(template: str, path: str) -> dict[str, str] | None:
-    if template == "$default":
+@lru_cache
+def _parts(template: str) -> tuple[str, ...]:
+    return tuple(template.strip("/").split("/"))
+
+
+def _parameters(wanted: Sequence[str], given: Sequence[str], decoded: Sequence[str]) -> dict[str, str] | None:
+    if wanted == ("$default",):
         return {}
-    wanted, given = template.strip("/").split("/"), path.removeprefix("/").split("/")
     parameters: dict[str, str] = {}
     for position, part in enumerate(wanted):
         if part.startswith("{") and part.endswith("+}"):
@@ -39,8 +47,8 @@ def _parameters(template: str, path: str) -> dict[str, str] | None:
         if part.startswith("{"):
             if not given[position]:
                 return None
-            parameters[part[1:-1]] = unquote(given[position])
-        elif part != unquote(given[position]):
+            parameters[part[1:-1]] = decoded[position]
+        elif part != decoded[position]:
             return None
     return parameters if len(wanted) == len(given) else None
 

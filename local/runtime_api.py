@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
-import contextlib
+import asyncio
+import json
+import os
 import re
-import threading
 import time
-from concurrent.futures import Future, InvalidStateError
-from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from queue import SimpleQueue
+from dataclasses import dataclass
 from uuid import uuid4
+
+from local.http_server import HttpServer, Limits, Request, Response, listen
 
 _ANSWERED = re.compile(r"/2018-06-01/runtime/invocation/([^/]+)/(response|error)")
 _NEXT = "/2018-06-01/runtime/invocation/next"
 _INIT_ERROR = "/2018-06-01/runtime/init/error"
+
+_LIMITS = Limits(head=2 * 1024 * 1024, body=1024 * 1024 * 1024)
+"""Whoever calls was started here. The client puts up to 1 MB into a header of an error, and what is too much of an
+answer is for the Lambda service to say."""
+
+_JSON = [("content-type", "application/json")]
+_ACCEPTED = Response(202, b'{"status":"OK"}', _JSON)
+_UNKNOWN_REQUEST = Response(400, b'{"errorType":"InvalidRequestID"}', _JSON)
+_NOT_FOUND = Response(404, b"{}", _JSON)
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,20 +32,53 @@ class Answer:
     failed: bool
 
 
-@dataclass(slots=True)
+def error(kind: str, message: str) -> Answer:
+    return Answer(json.dumps({"errorType": kind, "errorMessage": message}).encode(), failed=True)
+
+
 class Invocation:
-    function_arn: str
-    payload: bytes
-    timeout: float
-    request_id: str = field(default_factory=lambda: str(uuid4()))
-    handed_over: threading.Event = field(default_factory=threading.Event)
-    answer: Future[Answer] = field(default_factory=Future)
+    """Made on the loop on which it is answered. Its time begins when a process has taken it."""
+
+    __slots__ = ("_clock", "_loop", "answer", "began", "function_arn", "payload", "request_id", "timed_out", "timeout")
+
+    def __init__(self, function_arn: str, payload: bytes, timeout: float) -> None:
+        self.function_arn = function_arn
+        self.payload = payload
+        self.timeout = timeout
+        self.request_id = str(uuid4())
+        self.timed_out = False
+        self.began: float | None = None
+        self._loop = asyncio.get_running_loop()
+        self._clock: asyncio.TimerHandle | None = None
+        self.answer: asyncio.Future[Answer] = self._loop.create_future()
+
+    def wait_to_begin(self, seconds: float) -> None:
+        """It may take so long until somebody is there to take it."""
+        if self.began is None:
+            self._clock = self._loop.call_later(seconds, self._time_out)
+
+    def begin(self) -> None:
+        self.began = time.perf_counter()
+        self._stop_clock()
+        if not self.answer.done():
+            self._clock = self._loop.call_later(self.timeout, self._time_out)
 
     def settle(self, answer: Answer) -> None:
         """The first answer counts: a killed worker's last word and the news of its death may cross."""
-        with contextlib.suppress(InvalidStateError):
+        if not self.answer.done():
             self.answer.set_result(answer)
-        self.handed_over.set()
+            self._stop_clock()
+
+    def _stop_clock(self) -> None:
+        if self._clock is not None:
+            self._clock.cancel()
+            self._clock = None
+
+    def _time_out(self) -> None:
+        if not self.answer.done():
+            self.timed_out = True
+            message = f"RequestId: {self.request_id} Error: Task timed out after {self.timeout:.2f} seconds"
+            self.settle(error("Sandbox.Timedout", message))
 
 
 class RuntimeApi:
@@ -44,98 +86,62 @@ class RuntimeApi:
 
     def __init__(self) -> None:
         self.init_error: bytes | None = None
-        self._inbox: SimpleQueue[Invocation | None] = SimpleQueue()
+        self._asked: asyncio.Future[Invocation] | None = None
+        self._waiting: Invocation | None = None
         self._current: Invocation | None = None
-        self._server = _Server(("127.0.0.1", 0), _Handler)
-        self._server.api = self
-        self._thread = threading.Thread(
-            target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, name="runtime-api", daemon=True
-        )
-        self._thread.start()
+        listener = listen()
+        self.address = "{}:{}".format(*listener.getsockname())
+        self._server = HttpServer(listener, self._respond, _LIMITS)
 
-    @property
-    def address(self) -> str:
-        host, port = self._server.server_address[:2]
-        return f"{host!s}:{port}"
+    async def start(self) -> None:
+        await self._server.start()
 
     def hand_over(self, invocation: Invocation) -> None:
-        self._inbox.put(invocation)
+        """One at a time: the next when the one before has been answered."""
+        if self._asked is not None and not self._asked.done():
+            self._asked.set_result(invocation)
+            invocation.begin()
+        else:
+            self._waiting = invocation
 
     def close(self) -> None:
-        self._inbox.put(None)
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
+        self._server.close()
 
-    def next(self) -> Invocation | None:
-        invocation = self._inbox.get()
-        if invocation is None:
-            self._inbox.put(None)  # for whoever asks again
-            return None
+    async def _respond(self, request: Request) -> Response:
+        if request.method == "GET" and request.target == _NEXT:
+            return await self._next()
+        if request.method != "POST":
+            return _NOT_FOUND
+        if request.target == _INIT_ERROR:
+            self.init_error = request.body
+            return _ACCEPTED
+        if match := _ANSWERED.fullmatch(request.target):
+            known = self._answered(match[1], Answer(request.body, failed=match[2] == "error"))
+            return _ACCEPTED if known else _UNKNOWN_REQUEST
+        return _NOT_FOUND
+
+    async def _next(self) -> Response:
+        if self._waiting is not None:
+            invocation, self._waiting = self._waiting, None
+            invocation.begin()
+        else:
+            self._asked = asyncio.get_running_loop().create_future()
+            invocation = await self._asked
         self._current = invocation
-        return invocation
+        now = time.time()
+        headers = [
+            *_JSON,
+            ("Lambda-Runtime-Aws-Request-Id", invocation.request_id),
+            ("Lambda-Runtime-Deadline-Ms", str(int((now + invocation.timeout) * 1000))),
+            ("Lambda-Runtime-Invoked-Function-Arn", invocation.function_arn),
+            ("Lambda-Runtime-Trace-Id", f"Root=1-{int(now):08x}-{os.urandom(12).hex()};Sampled=0"),
+        ]
+        return Response(200, invocation.payload, headers)
 
-    def answered(self, request_id: str, payload: bytes, *, failed: bool) -> bool:
+    def _answered(self, request_id: str, answer: Answer) -> bool:
         invocation = self._current
         if invocation is None or invocation.request_id != request_id or invocation.answer.done():
             return False
         self._current = None
-        invocation.settle(Answer(payload, failed))
+        invocation.settle(answer)
         return True
-
-
-class _Server(ThreadingHTTPServer):
-    daemon_threads = True
-    block_on_close = False  # a worker may hang in `next`; it is ended by ending its process
-    api: RuntimeApi
-
-    def handle_error(self, request: object, client_address: object) -> None:
-        """A worker that was killed leaves a broken connection behind. That is news only to its invocation."""
-
-
-class _Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    disable_nagle_algorithm = True
-    wbufsize = -1  # headers and body in one packet
-    server: _Server
-
-    def do_GET(self) -> None:
-        invocation = self.server.api.next() if self.path == _NEXT else None
-        if invocation is None:
-            self._reply(404 if self.path != _NEXT else 410, b"{}")
-            return
-        deadline = time.time() + invocation.timeout
-        invocation.handed_over.set()
-        self._reply(
-            200,
-            invocation.payload,
-            {
-                "Lambda-Runtime-Aws-Request-Id": invocation.request_id,
-                "Lambda-Runtime-Deadline-Ms": str(int(deadline * 1000)),
-                "Lambda-Runtime-Invoked-Function-Arn": invocation.function_arn,
-                "Lambda-Runtime-Trace-Id": f"Root=1-{int(time.time()):08x}-{uuid4().hex[:24]};Sampled=0",
-            },
-        )
-
-    def do_POST(self) -> None:
-        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-        if self.path == _INIT_ERROR:
-            self.server.api.init_error = body
-            self._reply(202, b'{"status":"OK"}')
-        elif match := _ANSWERED.fullmatch(self.path):
-            known = self.server.api.answered(match[1], body, failed=match[2] == "error")
-            self._reply(202 if known else 400, b'{"status":"OK"}' if known else b'{"errorType":"InvalidRequestID"}')
-        else:
-            self._reply(404, b"{}")
-
-    def log_message(self, *args: object) -> None:
-        """Nobody reads who asked for what."""
-
-    def _reply(self, status: int, body: bytes, headers: dict[str, str] | None = None) -> None:
-        self.send_response(status)
-        for name, value in {"Content-Type": "application/json", **(headers or {})}.items():
-            self.send_header(name, value)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-        self.wfile.flush()

@@ -2,40 +2,51 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
-import json
 import os
 import signal
 import subprocess
 import threading
 from collections.abc import Mapping, Sequence
-from concurrent.futures import TimeoutError as NoAnswerYet
 from pathlib import Path
+from typing import Self
 
-from local.runtime_api import Answer, Invocation, RuntimeApi
+from local.event_loop import tell
+from local.runtime_api import Answer, Invocation, RuntimeApi, error
 
 INIT_SECONDS = 10.0
 """AWS: an initialisation that takes longer is done again within the time of the first invocation."""
 
 
 class Worker:
-    def __init__(self, command: Sequence[str], folder: Path, environment: Mapping[str, str], log: Path) -> None:
-        self._api = RuntimeApi()
-        self._lock = threading.Lock()
-        self._current: Invocation | None = None
-        self._log = log
+    """Lives on the loop that it was started on; whether it lives and killing it are for any thread."""
+
+    @classmethod
+    async def start(cls, command: Sequence[str], folder: Path, environment: Mapping[str, str], log: Path) -> Self:
+        api = RuntimeApi()
         with log.open("ab") as output:
-            self._process = subprocess.Popen(  # noqa: S603  # our own handlers, with this interpreter
+            process = subprocess.Popen(  # noqa: ASYNC220, S603  # our own handlers, with this interpreter
                 list(command),
                 cwd=folder,
-                env={**environment, "AWS_LAMBDA_RUNTIME_API": self._api.address},
+                env={**environment, "AWS_LAMBDA_RUNTIME_API": api.address},
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,  # a Ctrl-C in the terminal is ours to handle, and kill reaches its children
             )
-        self._ended = threading.Thread(target=self._wait_for_its_end, name=f"worker-{self.pid}", daemon=True)
-        self._ended.start()
+        worker = cls(api, process, log)
+        await api.start()
+        return worker
+
+    def __init__(self, api: RuntimeApi, process: subprocess.Popen[bytes], log: Path) -> None:
+        self._api = api
+        self._process = process
+        self._log = log
+        self._current: Invocation | None = None
+        self._loop = asyncio.get_running_loop()
+        self._ended = asyncio.Event()
+        threading.Thread(target=self._wait_for_its_end, name=f"worker-{self.pid}", daemon=True).start()
 
     @property
     def pid(self) -> int:
@@ -49,19 +60,18 @@ class Worker:
     def busy(self) -> bool:
         return self._current is not None
 
-    def invoke(self, invocation: Invocation) -> Answer:
-        with self._lock:
-            if self.alive:
-                self._current = invocation
-                self._api.hand_over(invocation)
-            else:
-                invocation.settle(self._obituary(invocation))
+    async def invoke(self, invocation: Invocation) -> Answer:
+        if not self.alive:
+            return self._obituary(invocation)
+        self._current = invocation
         try:
-            if not invocation.handed_over.wait(INIT_SECONDS + invocation.timeout):
-                return self._timed_out(invocation)
-            return invocation.answer.result(invocation.timeout)
-        except NoAnswerYet:
-            return self._timed_out(invocation)
+            self._api.hand_over(invocation)
+            invocation.wait_to_begin(INIT_SECONDS + invocation.timeout)
+            answer = await invocation.answer
+            if invocation.timed_out:
+                await self.stop()
+                self._note(answer)
+            return answer
         finally:
             self._current = None
 
@@ -69,29 +79,22 @@ class Worker:
         if self.alive:  # else its number may be another's by now
             self._kill_group()
 
-    def stop(self) -> None:
+    async def stop(self) -> None:
         self.kill()
-        self._ended.join()
-
-    def _timed_out(self, invocation: Invocation) -> Answer:
-        invocation.settle(
-            _error(
-                "Sandbox.Timedout",
-                f"RequestId: {invocation.request_id} Error: Task timed out after {invocation.timeout:.2f} seconds",
-            )
-        )
-        self.stop()
-        self._note(invocation.answer.result())
-        return invocation.answer.result()
+        await self._ended.wait()
 
     def _wait_for_its_end(self) -> None:
+        """A thread that only waits: asyncio's own way belongs to the main thread."""
         self._process.wait()
         self._kill_group()  # what it may have started
-        with self._lock:
-            if (invocation := self._current) is not None and not invocation.answer.done():
-                invocation.settle(self._obituary(invocation))
-                self._note(invocation.answer.result())
+        tell(self._loop, self._bury)
+
+    def _bury(self) -> None:
+        if (invocation := self._current) is not None and not invocation.answer.done():
+            invocation.settle(self._obituary(invocation))
+            self._note(invocation.answer.result())
         self._api.close()
+        self._ended.set()
 
     def _kill_group(self) -> None:
         with contextlib.suppress(ProcessLookupError):
@@ -102,14 +105,8 @@ class Worker:
             return Answer(self._api.init_error, failed=True)
         code = self._process.returncode
         how = f"signal: {signal.strsignal(-code)}".lower() if code < 0 else f"exit status {code}"
-        return _error(
-            "Runtime.ExitError", f"RequestId: {invocation.request_id} Error: Runtime exited with error: {how}"
-        )
+        return error("Runtime.ExitError", f"RequestId: {invocation.request_id} Error: Runtime exited with error: {how}")
 
     def _note(self, answer: Answer) -> None:
         with self._log.open("ab") as log:
             log.write(answer.payload + b"\n")
-
-
-def _error(kind: str, message: str) -> Answer:
-    return Answer(json.dumps({"errorType": kind, "errorMessage": message}).encode(), failed=True)

@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 from random import Random
 from urllib.parse import urlsplit
 
-from local.http_api import Request, event_for, response_from
+from local.http_api import event_for, response_from
+from local.http_server import Request
 from local.lambdas import Result
 from local.routes import find_route
 from tests.world.world import API, TOKEN, World

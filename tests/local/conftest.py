@@ -8,6 +8,7 @@ from uuid import uuid4
 import pytest
 
 from local.aws import EmbeddedAws
+from local.event_loop import EventLoop
 from tests.local.sample_stack import SAMPLE, Sample
 
 
@@ -28,3 +29,10 @@ def aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedAws]:
 @pytest.fixture
 def key() -> str:
     return uuid4().hex
+
+
+@pytest.fixture
+def loop() -> Iterator[EventLoop]:
+    loop = EventLoop()
+    yield loop
+    loop.stop()

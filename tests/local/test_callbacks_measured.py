@@ -67,4 +67,17 @@ def test_the_report_says_what_is_held_against_the_phones(well: Told) -> None:
     lines = "\n".join(report(well))
 
     assert f"acknowledged   {len(well.delivered)} messages; missing or wrong 0" in lines
+
+
+def test_the_report_says_which_process_took_time(well: Told) -> None:
+    told = replace(well, cpu={"ReceiptsFunction": 1.5, "CreditsFunction": 0.0})
+
+    lines = "\n".join(report(told))
+
     assert "ReceiptsFunction" in lines
+    assert "CreditsFunction" not in lines
+
+
+def test_every_invocation_that_was_measured_has_its_duration(well: Told) -> None:
+    assert len(well.handled) == len(well.made)
+    assert all(0 < seconds < 10 for seconds in well.handled)

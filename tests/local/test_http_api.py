@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import json
 import socket
@@ -13,7 +14,9 @@ from typing import Any
 
 import pytest
 
-from local.http_api import HttpApi, Request, Response
+from local.event_loop import EventLoop
+from local.http_api import HttpApi
+from local.http_server import Request, Response
 from local.lambdas import Result
 from local.stack import Route
 from tests.local.sample_stack import Sample
@@ -216,31 +219,32 @@ def test_a_body_that_lambda_would_not_take_is_refused_too(gateway: Sample) -> No
     assert _ask(gateway, "/echo/1", "POST", b"x" * 7_000_000).status == 413
 
 
-def test_a_function_that_outlasts_the_integration_timeout_is_503() -> None:
+def test_a_function_that_outlasts_the_integration_timeout_is_503(loop: EventLoop) -> None:
     finished = threading.Event()
 
-    def invoke(_function: str, _event: object) -> Result:
-        finished.wait(20)
+    async def invoke(_function: str, _event: object) -> Result:
+        await asyncio.sleep(0.3)
+        finished.set()
         return Result(b"{}", failed=False)
 
-    api = HttpApi(0)
+    api = HttpApi(0, loop)
     api.start([Route("Slow", "GET", "/slow", needs_iam=False)], invoke, integration_seconds=0.1)
     connection = HTTPConnection(api.url.removeprefix("http://"), timeout=20)
     connection.request("GET", "/slow")
     response = connection.getresponse()
 
     assert (response.status, response.read()) == (503, b'{"message": "Service Unavailable"}')
-    finished.set()
+    assert finished.wait(5), "the function is not interrupted"
     connection.close()
     api.stop()
 
 
-def test_what_no_route_takes_can_be_answered_otherwise() -> None:
+def test_what_no_route_takes_can_be_answered_otherwise(loop: EventLoop) -> None:
     def page(request: Request) -> Response | None:
         return Response(200, b"<h1>phones</h1>") if request.path == "/" else None
 
-    api = HttpApi(0)
-    api.start([], lambda function, event: Result(b"", failed=True), otherwise=page)
+    api = HttpApi(0, loop)
+    api.start([], _never, otherwise=page)
     statuses = []
     for target in ("/", "/other"):
         connection = HTTPConnection(api.url.removeprefix("http://"), timeout=20)
@@ -252,11 +256,15 @@ def test_what_no_route_takes_can_be_answered_otherwise() -> None:
     api.stop()
 
 
-def test_a_taken_port_is_replaced_by_a_free_one() -> None:
-    first = HttpApi(0)
+def test_a_taken_port_is_replaced_by_a_free_one(loop: EventLoop) -> None:
+    first = HttpApi(0, loop)
 
-    second = HttpApi(first.port)
+    second = HttpApi(first.port, loop)
 
     assert second.port != first.port
     first.stop()
     second.stop()
+
+
+async def _never(function: str, event: object) -> Result:
+    raise AssertionError("no route leads here")

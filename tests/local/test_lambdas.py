@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from local.event_loop import EventLoop
 from local.lambdas import BuiltForAnotherPython, Lambdas, TooLarge
 from local.stack import Function
 from local.template import Place
@@ -95,11 +96,11 @@ def test_two_invocations_at_a_time_are_two_processes(gateway: Sample) -> None:
 
 
 def test_the_environment_is_lambdas_and_the_templates_and_nothing_of_this_machine(
-    gateway: Sample, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    gateway: Sample, tmp_path: Path, loop: EventLoop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CANARY", "chirp")
     monkeypatch.setenv("AWS_PROFILE", "production")
-    fresh = Lambdas(gateway.stack.functions, gateway.place, tmp_path / "lambda")
+    fresh = Lambdas(gateway.stack.functions, gateway.place, tmp_path / "lambda", loop)
 
     environment = fresh.invoke(FUNCTION, {"do": "environment"}).value
 
@@ -132,8 +133,8 @@ def test_an_answer_beyond_six_megabytes_is_an_error(gateway: Sample) -> None:
     assert (result.failed, result.value["errorType"]) == (True, "Function.ResponseSizeTooLarge")
 
 
-def test_a_module_that_cannot_be_imported_is_an_error_with_its_reason(tmp_path: Path) -> None:
-    lambdas = _lambdas(tmp_path, _function(tmp_path, "import no_such_module"))
+def test_a_module_that_cannot_be_imported_is_an_error_with_its_reason(tmp_path: Path, loop: EventLoop) -> None:
+    lambdas = _lambdas(tmp_path, loop, _function(tmp_path, "import no_such_module"))
 
     result = lambdas.invoke("F", {})
 
@@ -143,7 +144,7 @@ def test_a_module_that_cannot_be_imported_is_an_error_with_its_reason(tmp_path: 
 
 
 def test_the_source_runs_with_the_projects_packages_and_an_artefact_only_with_its_own_and_lambdas(
-    tmp_path: Path,
+    tmp_path: Path, loop: EventLoop
 ) -> None:
     layer = tmp_path / "layer" / "python"
     layer.mkdir(parents=True)
@@ -158,7 +159,7 @@ def test_the_source_runs_with_the_projects_packages_and_an_artefact_only_with_it
 
     found = {}
     for kind in ("source", "built"):
-        lambdas = Lambdas({"F": function}, Place("http://127.0.0.1:9", ""), tmp_path / kind, kind)
+        lambdas = Lambdas({"F": function}, Place("http://127.0.0.1:9", ""), tmp_path / kind, loop, kind)
         found[kind] = lambdas.invoke("F", names).value
         lambdas.stop()
 
@@ -166,18 +167,18 @@ def test_the_source_runs_with_the_projects_packages_and_an_artefact_only_with_it
     assert found["built"] == ["app", "of_the_layer", "awslambdaric", "boto3", "botocore", "urllib3"]
 
 
-def test_an_artefact_for_another_python_is_refused(tmp_path: Path) -> None:
+def test_an_artefact_for_another_python_is_refused(tmp_path: Path, loop: EventLoop) -> None:
     function = _function(tmp_path, "")
     (function.folder / "__pycache__").mkdir()
     (function.folder / "__pycache__" / "app.cpython-399.pyc").touch()
 
     with pytest.raises(BuiltForAnotherPython):
-        Lambdas({"F": function}, Place("", ""), tmp_path / "lambda", "built")
+        Lambdas({"F": function}, Place("", ""), tmp_path / "lambda", loop, "built")
 
 
-def test_stopping_ends_workers_in_mid_flight(tmp_path: Path) -> None:
+def test_stopping_ends_workers_in_mid_flight(tmp_path: Path, loop: EventLoop) -> None:
     function = _function(tmp_path, "import time\ndef handler(event, context):\n    time.sleep(60)\n")
-    lambdas = _lambdas(tmp_path, function)
+    lambdas = _lambdas(tmp_path, loop, function)
     flight = threading.Thread(target=lambdas.invoke, args=["F", {}])
     flight.start()
     [pid] = wait_until(lambdas.pids)
@@ -196,5 +197,5 @@ def _function(folder: Path, code: str, layers: tuple[Path, ...] = ()) -> Functio
     return Function("F", "f", "arn:f", "app.handler", task, layers, {}, timeout=5, memory=128)
 
 
-def _lambdas(folder: Path, function: Function) -> Lambdas:
-    return Lambdas({"F": function}, Place("http://127.0.0.1:9", ""), folder / "lambda")
+def _lambdas(folder: Path, loop: EventLoop, function: Function) -> Lambdas:
+    return Lambdas({"F": function}, Place("http://127.0.0.1:9", ""), folder / "lambda", loop)

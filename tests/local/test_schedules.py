@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from local.event_loop import EventLoop
 from local.lambdas import Lambdas
 from local.schedules import Schedules
 from local.stack import ScheduleSource
@@ -24,8 +25,8 @@ def test_a_tick_invokes_the_function_now_with_a_scheduled_event(gateway: Sample)
     ]
 
 
-def test_at_speed_a_minute_passes_in_a_moment(gateway: Sample, tmp_path: Path) -> None:
-    lambdas = Lambdas(gateway.stack.functions, gateway.place, tmp_path / "lambda")
+def test_at_speed_a_minute_passes_in_a_moment(gateway: Sample, tmp_path: Path, loop: EventLoop) -> None:
+    lambdas = Lambdas(gateway.stack.functions, gateway.place, tmp_path / "lambda", loop)
     schedules = Schedules(gateway.stack.schedules, lambdas, gateway.place, speed=200)
     schedules.start()
 
@@ -36,8 +37,8 @@ def test_at_speed_a_minute_passes_in_a_moment(gateway: Sample, tmp_path: Path) -
     lambdas.stop()
 
 
-def test_an_input_of_the_schedules_own_replaces_the_event(gateway: Sample, tmp_path: Path) -> None:
-    lambdas = Lambdas(gateway.stack.functions, gateway.place, tmp_path / "lambda")
+def test_an_input_of_the_schedules_own_replaces_the_event(gateway: Sample, tmp_path: Path, loop: EventLoop) -> None:
+    lambdas = Lambdas(gateway.stack.functions, gateway.place, tmp_path / "lambda", loop)
     source = ScheduleSource(FUNCTION, "Own", every=60, input='{"only": "this"}')
 
     Schedules([source], lambdas, gateway.place).tick(FUNCTION)

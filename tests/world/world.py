@@ -36,7 +36,8 @@ from unittest.mock import patch
 import smstransports.http
 import smstransports.mail
 import smstransports.soap
-from local.http_api import Request, event_for, response_from
+from local.http_api import event_for, response_from
+from local.http_server import Request
 from local.lambdas import Result
 from local.routes import find_route
 from local.simulators import SIMULATORS
