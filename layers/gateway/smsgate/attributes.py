@@ -21,9 +21,15 @@ def from_wire(item: Mapping[str, Any]) -> dict[str, Any]:
 
 def typed(value: Any) -> dict[str, Any]:
     """The types we keep, and no others: a float would come back as another number than went in."""
+    if type(value) is str:  # Nearly all there is, and every attribute of every item comes through here.
+        return {"S": value}
     match value:
         case str():
             return {"S": value}
+        case dict():
+            return {"M": {str(name): typed(inner) for name, inner in value.items()}}
+        case list() | tuple():
+            return {"L": [typed(inner) for inner in value]}
         case bool():
             return {"BOOL": value}
         case int() | Decimal():
@@ -32,10 +38,6 @@ def typed(value: Any) -> dict[str, Any]:
             return {"B": value}
         case None:
             return {"NULL": True}
-        case dict():
-            return {"M": {str(name): typed(inner) for name, inner in value.items()}}
-        case list() | tuple():
-            return {"L": [typed(inner) for inner in value]}
         case set() | frozenset():
             return {"SS": sorted(value)}
         case _:
@@ -44,18 +46,20 @@ def typed(value: Any) -> dict[str, Any]:
 
 def untyped(value: Mapping[str, Any]) -> Any:
     ((kind, inner),) = value.items()
+    if kind == "S":  # as above
+        return inner
     match kind:
-        case "N":
-            return Decimal(inner)
         case "M":
             return {name: untyped(each) for name, each in inner.items()}
         case "L":
             return [untyped(each) for each in inner]
+        case "N":
+            return Decimal(inner)
+        case "BOOL" | "B":
+            return inner
         case "SS":
             return set(inner)
         case "NULL":
             return None
-        case "S" | "BOOL" | "B":
-            return inner
         case _:
             raise TypeError(f"an attribute of type {kind} was not written by us")
