@@ -14,7 +14,7 @@ from smsgate.settings import Settings
 @cache
 def _publisher() -> Publisher:
     settings = Settings()
-    return Publisher(settings.event_bus, settings.alert_topic, aws.events(), aws.sns())
+    return Publisher(settings.event_bus, settings.alert_topic, aws.events(), aws.sns)
 
 
 @telemetry.flushed

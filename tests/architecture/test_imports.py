@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import ast
+import json
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from smsgate.providers import PROVIDERS
 from smsgate.providers.base import ReadsReceipts, ReadsReplies
+from tests.transports.raw_server import Conversation, RawServer, answer
 from tests.world.dynamodb import TABLE
 
 ROOT = Path(__file__).parents[2]
@@ -24,7 +27,7 @@ OURS = {"smsgate", "smstransports", "local", "tests", "tools", "bench", "cli", "
 # Folder, what of ours its files may import, and what they must not whoever wrote it.
 RULES = [
     ("functions", {"smsgate", "smstransports"}, {"httpx", "zeep", "lxml", "smtplib", "boto3"}),
-    ("layers/gateway/smsgate", {"smsgate"}, {"httpx", "h11", "zeep", "lxml", "smtplib", "socket", "ssl", "requests"}),
+    ("layers/gateway/smsgate", {"smsgate"}, {"httpx", "h11", "zeep", "lxml", "smtplib", "requests"}),
     ("layers/transports/smstransports", {"smsgate", "smstransports"}, {"boto3", "botocore"}),
     ("local/simulators", {"local"}, set()),
     ("local", {"local", "tools"}, set()),
@@ -101,6 +104,13 @@ def test_a_folder_imports_only_what_it_may(folder: str, ours: set[str], foreign:
     }
 
     assert not offences
+
+
+def test_only_the_connections_to_aws_open_sockets() -> None:
+    """Providers are reached through the transports."""
+    opening = {path.name for path in files("layers/gateway/smsgate") if {"socket", "ssl"} & set(imported(path))}
+
+    assert opening == {"aws_connections.py"}
 
 
 @pytest.mark.parametrize("path", sorted((SMSGATE / "providers").glob("[a-z]*.py")), ids=lambda path: path.stem)
@@ -255,3 +265,73 @@ def test_taking_a_call_of_every_provider_loads_no_library_that_talks_to_one(func
     }
     assert {f"smsgate.providers.{key}" for key in called_here} <= loaded
     assert not loaded & (HEAVY | {"smstransports"})
+
+
+CALLED = """
+import importlib.util, json, sys
+from types import SimpleNamespace
+spec = importlib.util.spec_from_file_location("app", sys.argv[1])
+module = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(module)
+stdout, sys.stdout = sys.stdout, sys.stderr
+module.handler(json.load(open(sys.argv[2], encoding="utf-8")), SimpleNamespace(aws_request_id="r1"))
+print(json.dumps(sorted(sys.modules)), file=stdout)
+"""
+ENVIRONMENT = {
+    "AWS_REGION": "ap-northeast-1",
+    "AWS_ACCESS_KEY_ID": "testing",
+    "AWS_SECRET_ACCESS_KEY": "testing",
+    "MESSAGES_TABLE": TABLE,
+    "SEND_QUEUE_URL": "https://sqs.example/1/urgent",
+    "BULK_QUEUE_URL": "https://sqs.example/1/bulk",
+    "EVENT_BUS": "bus",
+    "ALERT_TOPIC": "topic",
+    "SECRET_PREFIX": "smsgate",
+    "ENABLED_PROVIDERS": "twsms",
+}
+OPERATION = re.compile(rb"\r\nx-amz-target: \w+\.(\w+)\r\n")
+
+
+def _answers_for(event: Mapping[str, Any]) -> dict[bytes, object]:
+    """What a table without any items, a bus and the store of secrets would say."""
+    secret = {"tokens": [event.get("pathParameters", {}).get("token", "")], "public_url": "https://api.example"}
+    return {
+        b"GetSecretValue": {"VersionId": "v1", "SecretString": json.dumps(secret)},
+        b"PutEvents": {"FailedEntryCount": 0, "Entries": [{"EventId": "e"}]},
+        b"UpdateItem": {"Attributes": {}},
+    }
+
+
+@pytest.mark.parametrize(
+    ("function", "sample", "calls"),
+    [
+        ("receipts", "receipts-smsget", {b"GetSecretValue", b"PutItem", b"GetItem"}),
+        ("replies", "replies-smsget", {b"GetSecretValue", b"PutItem"}),
+        ("publisher", "publisher-delivered", {b"PutEvents"}),
+        ("api", "api-get-suppression", {b"GetItem"}),
+    ],
+)
+def test_a_function_at_work_loads_nothing_of_botocore(function: str, sample: str, calls: set[bytes]) -> None:
+    """It would be most of a cold start, and most of the CPU of a callback."""
+    event = ROOT / f"events/{sample}.json"
+    told = _answers_for(json.loads(event.read_text("utf-8")))
+
+    def aws(talk: Conversation) -> None:
+        for request in talk.requests():
+            talk.say(answer(json.dumps(told.get(OPERATION.findall(request)[0], {})).encode()))
+
+    server = RawServer(aws)
+    path = ":".join(str(ROOT / "layers" / layer) for layer in ("gateway", "transports"))
+
+    done = subprocess.run(
+        [sys.executable, "-c", CALLED, str(ROOT / "functions" / function / "app.py"), str(event)],
+        env={"PYTHONPATH": path, "AWS_ENDPOINT_URL": f"http://127.0.0.1:{server.port}", **ENVIRONMENT},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    server.close()
+    loaded = set(json.loads(done.stdout))
+    assert {operation for request in server.requests for operation in OPERATION.findall(request)} >= calls, done.stderr
+    assert not loaded & {"boto3", "botocore", "http.client", "urllib3"}

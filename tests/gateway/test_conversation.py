@@ -275,7 +275,7 @@ def test_it_is_kept_as_it_was_typed(house: House, stored: Stored) -> None:
 @pytest.mark.parametrize("char", ["\x01", "字", "😀", "\u2028", '"', "x"])
 def test_however_long_it_is_it_is_an_event(house: House, dynamodb: DynamoDBClient, char: str) -> None:
     bus = Bus()
-    publisher = Publisher("bus", "topic", cast("EventBridgeClient", bus), cast("SNSClient", Topic()))
+    publisher = Publisher("bus", "topic", cast("EventBridgeClient", bus), lambda: cast("SNSClient", Topic()))
 
     publisher.handle(Stream(dynamodb).after(lambda: receive(house, reply(text=char * LARGEST))))
 

@@ -80,7 +80,9 @@ class Account:
     topic: Topic
 
     def hears(self, *steps: Callable[[], object]) -> None:
-        publisher = Publisher("bus", "topic", cast("EventBridgeClient", self.bus), cast("SNSClient", self.topic))
+        publisher = Publisher(
+            "bus", "topic", cast("EventBridgeClient", self.bus), lambda: cast("SNSClient", self.topic)
+        )
         assert publisher.handle(self.stream.after(*steps)) is None
 
     def measure(self, credit: int) -> None:

@@ -710,9 +710,8 @@ def test_the_handler_reads_the_mail_from_the_bucket(monkeypatch: pytest.MonkeyPa
     }.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setattr("smsgate.wiring.find", OFFERS.__getitem__)
-    aws._client.cache_clear()
-    aws._session.cache_clear()
     with mock_aws():
+        monkeypatch.setattr(aws, "_client", boto3.client)
         dynamodb = boto3.client("dynamodb")
         create_table(dynamodb)
         ledger = Ledger(dynamodb, TABLE, timedelta(days=90))
@@ -727,8 +726,6 @@ def test_the_handler_reads_the_mail_from_the_bucket(monkeypatch: pytest.MonkeyPa
         load_handler(HANDLER).handler(event, None)
 
         assert post.now(known).status is Status.SENT
-    aws._client.cache_clear()
-    aws._session.cache_clear()
 
 
 def test_the_version_of_a_secret_is_known_without_reading_it() -> None:

@@ -58,7 +58,7 @@ def test_what_the_publisher_makes_of_the_ledger_fits(ledger: Ledger, dynamodb: D
     records = [{"dynamodb": {"SequenceNumber": str(place), "NewImage": item}} for place, item in enumerate(items)]
     bus = Bus()
 
-    Publisher("bus", "topic", cast("EventBridgeClient", bus), cast("SNSClient", None)).handle(records)
+    Publisher("bus", "topic", cast("EventBridgeClient", bus), lambda: cast("SNSClient", None)).handle(records)
 
     for each in bus.events:
         EVENT_VALIDATOR.validate(each)

@@ -70,7 +70,7 @@ def topic() -> Topic:
 
 @pytest.fixture
 def publisher(bus: Bus, topic: Topic) -> Publisher:
-    return Publisher("the-bus", "the-topic", cast("EventBridgeClient", bus), cast("SNSClient", topic))
+    return Publisher("the-bus", "the-topic", cast("EventBridgeClient", bus), lambda: cast("SNSClient", topic))
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ from decimal import Decimal
 import pytest
 
 from smsgate.settings import Settings
+from smsgate.sigv4 import Credentials
 
 DEFAULTS = {
     "allowed_countries": frozenset({"TW", "HK"}),
@@ -22,6 +23,7 @@ DEFAULTS = {
     "service": "smsgate",
     "metrics_namespace": "smsgate",
     "region": None,
+    "aws_ca_bundle": None,
 }
 VARIABLES = {
     "allowed_countries": "ALLOWED_COUNTRIES",
@@ -36,6 +38,7 @@ VARIABLES = {
     "service": "SERVICE_NAME",
     "metrics_namespace": "METRICS_NAMESPACE",
     "region": "AWS_REGION",
+    "aws_ca_bundle": "AWS_CA_BUNDLE",
     "messages_table": "MESSAGES_TABLE",
     "send_queue_url": "SEND_QUEUE_URL",
     "bulk_queue_url": "BULK_QUEUE_URL",
@@ -45,6 +48,7 @@ VARIABLES = {
     "enabled_providers": "ENABLED_PROVIDERS",
     "mail_bucket": "MAIL_BUCKET",
 }
+OF_SEVERAL_VARIABLES = {"aws_credentials", "aws_detours", "has_proxy"}
 REQUIRED = sorted(set(VARIABLES) - set(DEFAULTS))
 
 
@@ -81,6 +85,7 @@ def test_what_has_no_default_is_named_where_it_is_missing(name: str, env: dict[s
         ("daily_points", "5000", Decimal(5000)),
         ("log_level", "debug", "DEBUG"),
         ("region", "ap-northeast-1", "ap-northeast-1"),
+        ("aws_ca_bundle", "ca.pem", "ca.pem"),
     ],
 )
 def test_what_is_said_counts(name: str, said: str, meant: object) -> None:
@@ -125,6 +130,49 @@ def test_what_makes_no_sense_is_named_with_what_it_must_be(name: str, said: str)
         getattr(Settings({VARIABLES[name]: said}), name)
 
 
+KEYS = {"AWS_ACCESS_KEY_ID": "id", "AWS_SECRET_ACCESS_KEY": "canary-key", "AWS_SESSION_TOKEN": "canary-token"}
+
+
+def test_credentials_are_those_that_lambda_gives() -> None:
+    assert Settings(KEYS).aws_credentials == Credentials("id", "canary-key", "canary-token")
+    assert Settings({**KEYS, "AWS_SESSION_TOKEN": ""}).aws_credentials == Credentials("id", "canary-key", None)
+
+
+@pytest.mark.parametrize("missing", ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"])
+def test_half_a_pair_of_credentials_is_none(missing: str) -> None:
+    assert Settings({**KEYS, missing: ""}).aws_credentials is None
+
+
+def test_credentials_are_never_shown() -> None:
+    assert "canary" not in repr(Settings(KEYS).aws_credentials)
+
+
+def test_a_service_is_where_its_own_variable_says_then_where_the_common_one_says() -> None:
+    both = {"AWS_ENDPOINT_URL": "http://common", "AWS_ENDPOINT_URL_SQS": "http://queues"}
+
+    assert Settings(both).aws_endpoint("SQS") == "http://queues"
+    assert Settings(both).aws_endpoint("SSM") == "http://common"
+    assert Settings({"AWS_ENDPOINT_URL": ""}).aws_endpoint("SSM") is None
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("AWS_PROFILE", (True, False)),
+        ("AWS_USE_FIPS_ENDPOINT", (True, False)),
+        ("AWS_USE_DUALSTACK_ENDPOINT", (True, False)),
+        ("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", (True, False)),
+        ("HTTPS_PROXY", (False, True)),
+        ("https_proxy", (False, True)),
+        ("AWS_REGION", (False, False)),
+    ],
+)
+def test_what_only_botocore_can_find_its_way_with_is_known(name: str, told: tuple[bool, bool]) -> None:
+    settings = Settings({name: "true"})
+
+    assert (settings.aws_detours, settings.has_proxy) == told
+
+
 def test_the_environment_is_read_when_it_is_asked_not_before(monkeypatch: pytest.MonkeyPatch) -> None:
     settings = Settings()
 
@@ -136,4 +184,4 @@ def test_the_environment_is_read_when_it_is_asked_not_before(monkeypatch: pytest
 def test_each_setting_has_a_test_here() -> None:
     properties = {name for name, value in vars(Settings).items() if isinstance(value, property)}
 
-    assert properties == set(VARIABLES)
+    assert properties == set(VARIABLES) | OF_SEVERAL_VARIABLES

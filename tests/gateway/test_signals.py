@@ -38,7 +38,7 @@ def bus() -> Bus:
 
 @pytest.fixture
 def publisher(bus: Bus) -> Publisher:
-    return Publisher("the-bus", "the-topic", cast("EventBridgeClient", bus), cast("SNSClient", Topic()))
+    return Publisher("the-bus", "the-topic", cast("EventBridgeClient", bus), lambda: cast("SNSClient", Topic()))
 
 
 @pytest.fixture

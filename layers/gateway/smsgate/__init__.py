@@ -24,7 +24,8 @@ Where to look:
   suspension.py providers left alone for a while;  overdue.py  reports that do not come
   wakeups.py    records that name messages instead of carrying a request
   strict_json.py, strict_xml.py  what others wrote, read without guessing
-  settings.py   the only reader of the environment;  secrets.py  credentials;  aws.py  clients
+  settings.py   the only reader of the environment;  secrets.py  credentials
+  aws.py        clients of AWS;  aws_json.py, aws_connections.py, sigv4.py  our own, for what every message needs
   telemetry.py  log lines and metrics, with nobody's number or text in them
   signals.py    what a change of a message counts for, once it is on the bus
 """

@@ -1,9 +1,18 @@
-"""AWS clients, made once each, that give up soon enough for the next step to be taken."""
+"""AWS clients, made once each, that give up soon enough for the next step to be taken.
+
+What is called with every message goes through a client of our own; the rest, and whatever only botocore can find its
+way with, through botocore.
+"""
 
 from __future__ import annotations
 
+import re
 from functools import cache
 from typing import TYPE_CHECKING, Any
+
+from smsgate.aws_connections import Endpoint
+from smsgate.aws_json import SERVICES, JsonClient
+from smsgate.settings import Settings
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -22,6 +31,9 @@ _MAIL_SECONDS = 10
 _ATTEMPTS = 3
 _CONNECTIONS = 50
 
+_ORDINARY_REGION = re.compile(r"(us-gov|[a-z]{2})-[a-z]+-[0-9]+")
+"""Those of the partitions `aws`, `aws-cn` and `aws-us-gov`; others have host names of their own."""
+
 
 @cache
 def _session() -> Any:
@@ -33,6 +45,31 @@ def _session() -> Any:
 
 @cache
 def _client(service: str, read_seconds: int = _READ_SECONDS, attempts: int = _ATTEMPTS) -> Any:
+    return _json_client(service, read_seconds, attempts) or _botocore_client(service, read_seconds, attempts)
+
+
+def _json_client(name: str, read_seconds: int, attempts: int) -> JsonClient | None:
+    """None where the service speaks no JSON, or the environment does not say all that a call needs: botocore looks
+    further, into profiles and roles, and knows the ways around."""
+    settings = Settings()
+    credentials, region, service = settings.aws_credentials, settings.region, SERVICES.get(name)
+    if not service or not credentials or not region or not _ORDINARY_REGION.fullmatch(region) or settings.aws_detours:
+        return None
+    suffix = ".cn" if region.startswith("cn-") else ""
+    url = settings.aws_endpoint(service.setting) or f"https://{name}.{region}.amazonaws.com{suffix}"
+    if not url.startswith("http://") and (not url.startswith("https://") or settings.has_proxy):
+        return None
+    endpoint = Endpoint(
+        url,
+        connect_seconds=_CONNECT_SECONDS,
+        read_seconds=read_seconds,
+        most_kept=_CONNECTIONS,
+        ca_file=settings.aws_ca_bundle,
+    )
+    return JsonClient(service, endpoint, region, credentials, attempts)
+
+
+def _botocore_client(service: str, read_seconds: int, attempts: int) -> Any:
     from botocore.config import Config
 
     config = Config(

@@ -7,7 +7,7 @@ the same ids again, and a consumer that keys on `event_id` sees each change exac
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
@@ -72,7 +72,7 @@ class _Change:
 
 
 class Publisher:
-    def __init__(self, bus: str, topic: str, events: EventBridgeClient, sns: SNSClient) -> None:
+    def __init__(self, bus: str, topic: str, events: EventBridgeClient, sns: Callable[[], SNSClient]) -> None:
         self._bus = bus
         self._topic = topic
         self._events = events
@@ -150,7 +150,7 @@ class Publisher:
 
     def _alert(self, pending: _Pending) -> bool:
         try:
-            self._sns.publish(TopicArn=self._topic, Subject=_subject(pending.event), Message=pending.body)
+            self._sns().publish(TopicArn=self._topic, Subject=_subject(pending.event), Message=pending.body)
         except Exception as error:
             self._log.error("alert not published", extra={"error": type(error).__name__})
             telemetry.count("AlertNotPublished")

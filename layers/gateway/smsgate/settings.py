@@ -9,7 +9,15 @@ from collections.abc import Mapping
 from datetime import timedelta
 from decimal import Decimal
 
+from smsgate.sigv4 import Credentials
+
 _WHOLE = re.compile(r"[0-9]{1,9}")
+_DETOURS = (
+    "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS",
+    "AWS_PROFILE",
+    "AWS_USE_DUALSTACK_ENDPOINT",
+    "AWS_USE_FIPS_ENDPOINT",
+)
 
 
 class Settings:
@@ -112,6 +120,29 @@ class Settings:
     @property
     def region(self) -> str | None:
         return self._env.get("AWS_REGION") or self._env.get("AWS_DEFAULT_REGION")
+
+    @property
+    def aws_credentials(self) -> Credentials | None:
+        """As Lambda gives them. None where they are not in the environment: a developer has a profile."""
+        key, secret = self._env.get("AWS_ACCESS_KEY_ID"), self._env.get("AWS_SECRET_ACCESS_KEY")
+        return Credentials(key, secret, self._env.get("AWS_SESSION_TOKEN") or None) if key and secret else None
+
+    def aws_endpoint(self, service: str) -> str | None:
+        """Where a service is, if not where AWS has it."""
+        return self._env.get(f"AWS_ENDPOINT_URL_{service}") or self._env.get("AWS_ENDPOINT_URL") or None
+
+    @property
+    def aws_ca_bundle(self) -> str | None:
+        return self._env.get("AWS_CA_BUNDLE") or None
+
+    @property
+    def aws_detours(self) -> bool:
+        """Whether AWS's own variables ask for what botocore alone knows how to do."""
+        return any(self._env.get(name) for name in _DETOURS)
+
+    @property
+    def has_proxy(self) -> bool:
+        return any(self._env.get(name) for name in ("HTTPS_PROXY", "https_proxy"))
 
     def _required(self, name: str) -> str:
         value = self._env.get(name, "")
