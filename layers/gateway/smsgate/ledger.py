@@ -109,7 +109,7 @@ class Ledger:
         else:
             condition, values = "attribute_not_exists(pk)", {}
         before = self._put(plain, condition, values)
-        # botocore sends a write again when its answer was lost; then our own success stands in the way of itself.
+        # The client sends a write again when its answer was lost; then our own success stands in the way of itself.
         if before is None or before.get("stamp") == token:
             return Saved(saved)
         if not before:

@@ -182,7 +182,7 @@ def _exception(error: BaseException) -> dict[str, object]:
 
 
 def _aws_code(error: BaseException) -> object:
-    """`AccessDenied` and the like of a botocore ClientError, which nobody could do without."""
+    """`AccessDenied` and the like of a ClientError, botocore's or our own, which nobody could do without."""
     answer = getattr(error, "response", None)
     details = answer.get("Error") if isinstance(answer, dict) else None
     return shown(details.get("Code")) if isinstance(details, dict) else None
