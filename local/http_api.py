@@ -9,14 +9,15 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+import os
 import re
 import socket
 import time
 from collections.abc import Callable, Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
 from typing import Any
-from urllib.parse import parse_qsl, unquote
-from uuid import uuid4
+from urllib.parse import unquote, unquote_plus
 
 from local.event_loop import EventLoop, settled
 from local.http_server import HttpServer, Limits, Request, Response, listen
@@ -33,12 +34,15 @@ _LIMITS = Limits(head=10240, body=10 * 1024 * 1024)
 """The same table: total combined size of request line and header values 10,240 bytes, payload size 10 MB."""
 
 _REFUSALS = {
-    400: "Bad Request",
-    404: "Not Found",
-    413: "Request Entity Too Large",
-    431: "Request Header Fields Too Large",
-    500: "Internal Server Error",
-    503: "Service Unavailable",
+    status: Response(status, json.dumps({"message": text}).encode(), [("content-type", "application/json")])
+    for status, text in {
+        400: "Bad Request",
+        404: "Not Found",
+        413: "Request Entity Too Large",
+        431: "Request Header Fields Too Large",
+        500: "Internal Server Error",
+        503: "Service Unavailable",
+    }.items()
 }
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 
@@ -100,34 +104,38 @@ class _Api:
         self._pages = ThreadPoolExecutor(8, thread_name_prefix="pages")
 
     async def serve(self, listener: socket.socket) -> None:
-        self._server = HttpServer(listener, self._answer, _LIMITS, _refusal)
+        self._server = HttpServer(listener, self._respond, _LIMITS, _REFUSALS.__getitem__)
         await self._server.start()
 
     async def close(self) -> None:
         self._server.close()
         self._pages.shutdown(wait=False, cancel_futures=True)
 
-    async def _answer(self, request: Request) -> Response:
+    def _respond(self, request: Request) -> Response | asyncio.Future[Response]:
         match = find_route(self._routes, request.method, request.path)
-        if match is None:
-            return await self._page(request) or _refusal(404)
+        if match is not None:
+            return asyncio.ensure_future(self._integrate(request, match))
+        return (
+            _REFUSALS[404] if self._otherwise is None else asyncio.ensure_future(self._page(self._otherwise, request))
+        )
+
+    async def _integrate(self, request: Request, match: Match) -> Response:
         # A task of its own, because a function goes on when nobody waits for it any longer.
         integration = asyncio.ensure_future(self._invoke(match.route.function, event_for(request, match, self._domain)))
         self._integrations.add(integration)
         integration.add_done_callback(self._end_integration)
         if not await settled(integration, self._integration_seconds) or integration.cancelled():
-            return _refusal(503)
+            return _REFUSALS[503]
         try:
             return response_from(integration.result())
         except TooLarge:
-            return _refusal(413)
+            return _REFUSALS[413]
         except PoolStopped:
-            return _refusal(503)
+            return _REFUSALS[503]
 
-    async def _page(self, request: Request) -> Response | None:
-        if self._otherwise is None:
-            return None
-        return await asyncio.get_running_loop().run_in_executor(self._pages, self._otherwise, request)
+    async def _page(self, otherwise: Otherwise, request: Request) -> Response:
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._pages, otherwise, request) or _REFUSALS[404]
 
     def _end_integration(self, integration: asyncio.Task[Result]) -> None:
         self._integrations.discard(integration)
@@ -153,10 +161,10 @@ def event_for(request: Request, match: Match, domain: str) -> dict[str, Any]:
             "sourceIp": request.source_ip,
             "userAgent": headers.get("user-agent", ""),
         },
-        "requestId": str(uuid4()),
+        "requestId": base64.b64encode(os.urandom(11)).decode(),  # as theirs look
         "routeKey": match.route.key,
         "stage": "$default",
-        "time": time.strftime("%d/%b/%Y:%H:%M:%S +0000", time.gmtime(now)),
+        "time": _clf_time(int(now)),
         "timeEpoch": int(now * 1000),
     }
     if match.route.needs_iam:
@@ -181,9 +189,14 @@ def event_for(request: Request, match: Match, domain: str) -> dict[str, Any]:
     return event
 
 
+@lru_cache(maxsize=1)
+def _clf_time(second: int) -> str:
+    return time.strftime("%d/%b/%Y:%H:%M:%S +0000", time.gmtime(second))
+
+
 def response_from(result: Result) -> Response:
     """The same page, "Lambda function response for format 2.0": without a status code the answer itself is the body."""
-    failure = _refusal(500)
+    failure = _REFUSALS[500]
     if result.failed:
         return failure
     try:
@@ -235,7 +248,11 @@ def _headers(given: Sequence[tuple[str, str]]) -> tuple[dict[str, str], list[str
 
 def _query(query: str) -> dict[str, str]:
     joined: dict[str, str] = {}
-    for name, value in parse_qsl(query, keep_blank_values=True):
+    for part in query.split("&"):
+        if not part:
+            continue
+        name, _, value = part.partition("=")
+        name, value = unquote_plus(name), unquote_plus(value)
         joined[name] = f"{joined[name]},{value}" if name in joined else value
     return joined
 
@@ -259,8 +276,3 @@ def _header_value(value: object) -> str:
         raise ValueError("a header may not hold a line end")
     text.encode("latin-1")
     return text
-
-
-def _refusal(status: int) -> Response:
-    text = _REFUSALS[status]
-    return Response(status, json.dumps({"message": text}).encode(), [("content-type", "application/json")])

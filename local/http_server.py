@@ -12,9 +12,10 @@ import socket
 import time
 import traceback
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from email.utils import formatdate
+from functools import lru_cache, partial
 from http import HTTPStatus
 from typing import cast
 
@@ -25,6 +26,9 @@ _logger = logging.getLogger(__name__)
 _BACKLOG = 1024
 _LINGERING_SECONDS = 2.0
 """A refused body is still read for so long: closing on what is unread would take the answer back."""
+
+_MOST_WAITING = 16
+"""Requests of one connection. With more of them it is read no further until they are answered."""
 
 _FRAMING = frozenset({"connection", "content-length", "date", "transfer-encoding"})
 _REASONS = {status.value: status.phrase for status in HTTPStatus}
@@ -65,7 +69,9 @@ class Limits:
     body: int
 
 
-Answer = Callable[[Request], Awaitable[Response]]
+Answer = Callable[[Request], "Response | asyncio.Future[Response]"]
+"""A future of its own for each request: it is cancelled when whoever asked breaks the connection."""
+
 Refuse = Callable[[int], Response]
 
 
@@ -116,7 +122,7 @@ class _Connection(asyncio.Protocol):
         self._server = server
         self._parser = HttpRequestParser(self)
         self._turns: deque[_Turn] = deque()
-        self._answering: asyncio.Task[None] | None = None
+        self._answering: asyncio.Future[Response] | None = None
         self._source_ip = ""
         self._in_head = False
         self._head_bytes = 0
@@ -124,8 +130,7 @@ class _Connection(asyncio.Protocol):
         self._no_more = False  # is read: refused, asked to close, or at the end
         self._at_end = False  # of what the client sends
         self._reading = True
-        self._writable = asyncio.Event()
-        self._writable.set()
+        self._writable = True
 
     # What the transport tells
 
@@ -144,13 +149,15 @@ class _Connection(asyncio.Protocol):
     def eof_received(self) -> bool:
         """Whoever has said everything may still be waiting for answers."""
         self._no_more = self._at_end = True
-        return self._answering is not None
+        return self._has_turns
 
     def pause_writing(self) -> None:
-        self._writable.clear()
+        self._writable = False
 
     def resume_writing(self) -> None:
-        self._writable.set()
+        self._writable = True
+        if self._answering is None:
+            self._answer_next()
 
     def data_received(self, data: bytes) -> None:
         was_in_head = self._in_head
@@ -159,8 +166,7 @@ class _Connection(asyncio.Protocol):
                 self._parser.feed_data(data)
                 break
             except HttpParserUpgrade as upgrade:
-                # API Gateway offers no other protocol, so what follows is the next request.
-                data = data[upgrade.args[0] :]
+                data = self._head_without_offer() + data[upgrade.args[0] :]
                 self._parser = HttpRequestParser(self)
             except HttpParserError:
                 self._refuse(400)
@@ -168,9 +174,9 @@ class _Connection(asyncio.Protocol):
             # The parser keeps the beginning of a header until its end is there.
             self._head_bytes += len(data)
             self._check_head(self._head_bytes)
-        if self._answering is None:
+        if not self._has_turns:
             self._continue()
-        elif self._turns and self._reading:
+        elif len(self._turns) > _MOST_WAITING and self._reading:
             self._reading = False
             self._transport.pause_reading()
 
@@ -215,7 +221,7 @@ class _Connection(asyncio.Protocol):
 
     def on_message_complete(self) -> None:
         self._expects_continue = False
-        if self._no_more:
+        if self._no_more or self._parser.should_upgrade():
             return
         method = self._parser.get_method().decode("latin-1")
         body = self._body[0] if len(self._body) == 1 else b"".join(self._body)
@@ -227,6 +233,15 @@ class _Connection(asyncio.Protocol):
             self._take_turn(_Turn(request, method, "keep-alive" if self._parser.get_http_version() == "1.0" else ""))
 
     # What becomes of it
+
+    def _head_without_offer(self) -> bytes:
+        """The parser stops where another protocol is offered. API Gateway takes no such offer, it takes the request."""
+        method = self._parser.get_method().decode("latin-1")
+        if method == "CONNECT":  # no offer but an order
+            self._refuse(400)
+        headers = [f"{name}: {value}" for name, value in self._headers if name.lower() != "upgrade"]
+        lines = [f"{method} {self._target.decode('latin-1')} HTTP/{self._parser.get_http_version()}", *headers, "", ""]
+        return "\r\n".join(lines).encode("latin-1")
 
     def _check_head(self, size: int) -> None:
         if size > self._server.limits.head:
@@ -242,39 +257,62 @@ class _Connection(asyncio.Protocol):
             self._expects_continue = False
             self._take_turn(_Turn(self._server.refuse(status), "", "close"))
 
+    @property
+    def _has_turns(self) -> bool:
+        return self._answering is not None or bool(self._turns)
+
     def _take_turn(self, turn: _Turn) -> None:
         self._turns.append(turn)
         if self._answering is None:
-            self._answering = asyncio.get_running_loop().create_task(self._answer_all())
+            self._answer_next()
 
-    async def _answer_all(self) -> None:
-        while self._turns:
+    def _answer_next(self) -> None:
+        """And those after it, as long as there is nothing to wait for."""
+        while self._turns and self._writable:
             turn = self._turns.popleft()
-            response = turn.asked if isinstance(turn.asked, Response) else await self._response(turn.asked)
+            response = self._response(turn.asked) if isinstance(turn.asked, Request) else turn.asked
+            if not isinstance(response, Response):
+                self._answering = response
+                response.add_done_callback(partial(self._answered, turn))
+                return
             self._write(response, turn)
-            if not self._writable.is_set():
-                await self._writable.wait()
+            if turn.connection == "close":
+                self._end()
+        if not self._turns:
+            self._go_on_reading()
+
+    def _answered(self, turn: _Turn, answer: asyncio.Future[Response]) -> None:
         self._answering = None
+        if self._transport.is_closing():
+            return
+        error = asyncio.CancelledError() if answer.cancelled() else answer.exception()
+        self._turns.appendleft(replace(turn, asked=answer.result() if error is None else self._failure(error)))
+        self._answer_next()
+
+    def _response(self, request: Request) -> Response | asyncio.Future[Response]:
+        try:
+            return self._server.answer(request)
+        except Exception as error:
+            return self._failure(error)
+
+    def _failure(self, error: BaseException) -> Response:
+        # Not its message, which may hold what was asked.
+        where = [f"{frame.filename}:{frame.lineno}" for frame in traceback.extract_tb(error.__traceback__)]
+        _logger.error("a request was not answered: %s in %s", type(error).__name__, where[-1] if where else "nowhere")
+        return self._server.refuse(500)
+
+    def _go_on_reading(self) -> None:
         if not self._reading:
             self._reading = True
             self._transport.resume_reading()
-        if self._no_more:
-            self._end()
-        else:
+        if self._at_end:
+            self._transport.close()
+        elif not self._no_more:
             self._continue()
-
-    async def _response(self, request: Request) -> Response:
-        try:
-            return await self._server.answer(request)
-        except Exception as error:
-            # Not its message, which may hold what was asked.
-            where = [f"{frame.filename}:{frame.lineno}" for frame in traceback.extract_tb(error.__traceback__)]
-            _logger.error("a request was not answered: %s in %s", type(error).__name__, where[-1])
-            return self._server.refuse(500)
 
     def _write(self, response: Response, turn: _Turn) -> None:
         status, body = response.status, response.body
-        lines = [f"HTTP/1.1 {status} {_REASONS.get(status, '')}", f"date: {_date()}"]
+        lines = [f"HTTP/1.1 {status} {_REASONS.get(status, '')}", f"date: {_date(int(time.time()))}"]
         lines += [f"{name}: {value}" for name, value in response.headers if name.lower() not in _FRAMING]
         if turn.connection:
             lines.append(f"connection: {turn.connection}")
@@ -291,19 +329,10 @@ class _Connection(asyncio.Protocol):
             self._transport.write(_CONTINUE)
 
     def _end(self) -> None:
-        if self._at_end:
-            self._transport.close()
-        else:
-            self._transport.write_eof()
-            asyncio.get_running_loop().call_later(_LINGERING_SECONDS, self._transport.close)
+        self._transport.write_eof()
+        asyncio.get_running_loop().call_later(_LINGERING_SECONDS, self._transport.close)
 
 
-_told: tuple[int, str] = (0, "")
-
-
-def _date() -> str:
-    global _told  # noqa: PLW0603  # the same for a whole second
-    now = int(time.time())
-    if _told[0] != now:
-        _told = now, formatdate(now, usegmt=True)
-    return _told[1]
+@lru_cache(maxsize=1)
+def _date(second: int) -> str:
+    return formatdate(second, usegmt=True)

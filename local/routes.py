@@ -20,18 +20,23 @@ def find_route(routes: Sequence[Route], method: str, path: str) -> Match | None:
     """`path` as it was sent, still percent-encoded: an encoded slash separates nothing."""
     given = path.removeprefix("/").split("/")
     decoded = [unquote(part) for part in given] if "%" in path else given
-    matches = [
-        Match(route, parameters)
-        for route in routes
-        if route.method in {method, "ANY"}
-        and (parameters := _parameters(_parts(route.path), given, decoded)) is not None
-    ]
-    return max(matches, key=_rank) if len(matches) > 1 else matches[0] if matches else None
+    matches = []
+    for route in routes:
+        if route.method not in {method, "ANY"}:
+            continue
+        first, wanted = _shape(route.path)
+        if first is None or first == decoded[0]:
+            parameters = _parameters(wanted, given, decoded)
+            if parameters is not None:
+                matches.append(Match(route, parameters))
+    return max(matches, key=_rank, default=None)
 
 
 @lru_cache
-def _parts(template: str) -> tuple[str, ...]:
-    return tuple(template.strip("/").split("/"))
+def _shape(template: str) -> tuple[str | None, tuple[str, ...]]:
+    """The first part, when it can only be itself, and all of them."""
+    parts = tuple(template.strip("/").split("/"))
+    return None if parts[0].startswith(("{", "$")) else parts[0], parts
 
 
 def _parameters(wanted: Sequence[str], given: Sequence[str], decoded: Sequence[str]) -> dict[str, str] | None:

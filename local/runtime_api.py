@@ -86,7 +86,7 @@ class RuntimeApi:
 
     def __init__(self) -> None:
         self.init_error: bytes | None = None
-        self._asked: asyncio.Future[Invocation] | None = None
+        self._asked: asyncio.Future[Response] | None = None
         self._waiting: Invocation | None = None
         self._current: Invocation | None = None
         listener = listen()
@@ -99,17 +99,16 @@ class RuntimeApi:
     def hand_over(self, invocation: Invocation) -> None:
         """One at a time: the next when the one before has been answered."""
         if self._asked is not None and not self._asked.done():
-            self._asked.set_result(invocation)
-            invocation.begin()
+            self._asked.set_result(self._begin(invocation))
         else:
             self._waiting = invocation
 
     def close(self) -> None:
         self._server.close()
 
-    async def _respond(self, request: Request) -> Response:
+    def _respond(self, request: Request) -> Response | asyncio.Future[Response]:
         if request.method == "GET" and request.target == _NEXT:
-            return await self._next()
+            return self._next()
         if request.method != "POST":
             return _NOT_FOUND
         if request.target == _INIT_ERROR:
@@ -120,14 +119,16 @@ class RuntimeApi:
             return _ACCEPTED if known else _UNKNOWN_REQUEST
         return _NOT_FOUND
 
-    async def _next(self) -> Response:
+    def _next(self) -> Response | asyncio.Future[Response]:
         if self._waiting is not None:
             invocation, self._waiting = self._waiting, None
-            invocation.begin()
-        else:
-            self._asked = asyncio.get_running_loop().create_future()
-            invocation = await self._asked
+            return self._begin(invocation)
+        self._asked = asyncio.get_running_loop().create_future()
+        return self._asked
+
+    def _begin(self, invocation: Invocation) -> Response:
         self._current = invocation
+        invocation.begin()
         now = time.time()
         headers = [
             *_JSON,
