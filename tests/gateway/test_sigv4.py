@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import string
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 
 import pytest
 from botocore.auth import SigV4Auth
@@ -12,7 +13,7 @@ from botocore.credentials import Credentials as TheirCredentials
 from hypothesis import given
 from hypothesis import strategies as st
 
-from smsgate.sigv4 import Credentials, Signer
+from smsgate.sigv4 import Credentials, Signer, amz_date
 
 # "Signature Version 4 test suite": its credentials, scope and time are the same in every example.
 SECRET = "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY"
@@ -107,6 +108,13 @@ def test_a_signature_is_botocores_for_any_request(
     assert ours.rpartition("Signature=")[2] == auth.signature(to_sign, theirs)
     assert f"Credential={auth.scope(theirs)}," in ours
     assert f"SignedHeaders={auth.signed_headers(auth.headers_to_sign(theirs))}," in ours
+
+
+@given(at=st.datetimes(timezones=st.just(UTC)))
+def test_a_moment_is_written_as_aws_writes_it(at: datetime) -> None:
+    written = amz_date(at)
+
+    assert datetime.strptime(written, "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC) == at.replace(microsecond=0)
 
 
 def test_the_next_day_has_a_key_of_its_own_and_so_has_the_day_before() -> None:

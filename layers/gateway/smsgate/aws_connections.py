@@ -86,13 +86,14 @@ class Endpoint:
                 self._kept.pop().close()
 
     def _take_kept(self) -> _Connection | None:
-        with suppress(IndexError):
-            while True:
+        while True:
+            try:
                 connection = self._kept.pop()  # The last one used: the others may grow old and be closed.
-                if connection.is_silent():
-                    return connection
-                connection.close()
-        return None
+            except IndexError:
+                return None
+            if connection.is_silent():
+                return connection
+            connection.close()
 
     def _exchange(self, connection: _Connection, request: bytes) -> HttpAnswer:
         try:
@@ -134,18 +135,15 @@ class _Connection:
         self._host = host
         self._received = bytearray()
         self._has_begun = False  # to answer
+        self._poll = select.poll()
+        self._poll.register(wire, select.POLLIN)
 
     def close(self) -> None:
         self._wire.close()
 
     def is_silent(self) -> bool:
         """An idle connection has nothing to say but that it is over."""
-        poll = select.poll()
-        try:
-            poll.register(self._wire, select.POLLIN)
-            return not poll.poll(0)
-        except (OSError, ValueError):
-            return False
+        return not self._poll.poll(0)
 
     def exchange(self, request: bytes) -> tuple[HttpAnswer, bool]:
         """The answer, and whether the connection may be used again."""

@@ -24,7 +24,7 @@ from zlib import crc32
 
 from smsgate.aws_connections import Endpoint, HttpAnswer, NoAnswer
 from smsgate.clock import utc_now
-from smsgate.sigv4 import DATE_FORMAT, Credentials, Signer
+from smsgate.sigv4 import Credentials, Signer, amz_date
 
 Json = dict[str, Any]
 
@@ -270,7 +270,7 @@ class JsonClient:
     def _request(self, operation: str, body: bytes) -> bytes:
         headers = {
             **self._headers,
-            "x-amz-date": utc_now().strftime(DATE_FORMAT),
+            "x-amz-date": amz_date(utc_now()),
             "x-amz-target": f"{self._service.target}.{operation}",
         }
         path = self._endpoint.path
