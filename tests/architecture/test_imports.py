@@ -13,10 +13,10 @@ from typing import Any
 
 import pytest
 
+from local.dynamodb.table import TABLE
 from smsgate.providers import PROVIDERS
 from smsgate.providers.base import ReadsReceipts, ReadsReplies
 from tests.transports.raw_server import Conversation, RawServer, answer
-from tests.world.dynamodb import TABLE
 
 ROOT = Path(__file__).parents[2]
 SMSGATE = ROOT / "layers/gateway/smsgate"
@@ -218,7 +218,7 @@ USED = """
 import importlib.util, json, sys
 from types import SimpleNamespace
 from smsgate import aws, wiring
-from tests.world.dynamodb import MemoryTable
+from local.dynamodb.table import MemoryTable
 
 class Secrets:
     def get_secret_value(self, SecretId):

@@ -11,11 +11,11 @@ import pytest
 from moto import mock_aws
 
 from local.aws import EmbeddedAws
+from local.dynamodb.table import MemoryTable
 from smsgate import telemetry
 from smsgate.ledger import Ledger
 from tests.gateway.house import Counts, House
 from tests.transports.raw_server import Conversation, RawServer
-from tests.world.dynamodb import MemoryTable
 
 if TYPE_CHECKING:
     from ssl import SSLContext

@@ -15,7 +15,7 @@ from typing import Any, NoReturn, Protocol, TypeVar
 
 from botocore.exceptions import ClientError, EndpointConnectionError, ReadTimeoutError
 
-from tests.world.dynamodb import ConditionalCheckFailedException, MemoryTable, ResourceNotFoundException
+from local.dynamodb.table import ConditionalCheckFailedException, MemoryTable, ResourceNotFoundException
 from tests.world.faults import Fault, Kill, Lost, Moment, Refuses, Slow, Throttled, Unavailable
 from tests.world.queues import Queue
 

@@ -14,6 +14,7 @@ from botocore.exceptions import ClientError, ParamValidationError
 from moto import mock_aws
 
 from local.aws import EmbeddedAws
+from local.dynamodb.table import TABLE, MemoryTable, Record
 from smsgate import lifecycle
 from smsgate.items import due_shards
 from smsgate.ledger import Ledger, Saved, message_id_of
@@ -21,7 +22,6 @@ from smsgate.messages import Message
 from smsgate.requests import request_hash
 from tests.gateway.conftest import create_table
 from tests.gateway.examples import NOON, UNTIL, message
-from tests.world.dynamodb import TABLE, MemoryTable, Record
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient

@@ -36,6 +36,7 @@ from unittest.mock import patch
 import smstransports.http
 import smstransports.mail
 import smstransports.soap
+from local.dynamodb.table import TABLE, MemoryTable, Record
 from local.http_api import event_for, response_from
 from local.http_server import Request
 from local.lambdas import Result
@@ -58,7 +59,6 @@ from smsgate.status import Status
 from smsgate.wiring import Wiring
 from tests.world.aws import Alert, PublishedEvent, Services
 from tests.world.cloudwatch import CloudWatch
-from tests.world.dynamodb import TABLE, MemoryTable, Record
 from tests.world.faults import Fault, Faults, Moment, Raises, Slow, Step, Throttled, Twice, Unavailable
 from tests.world.functions import Functions
 from tests.world.kernel import Kernel, Killed, Lock, PerProcess, Pool, Process, Signal

@@ -22,6 +22,7 @@ from urllib.parse import urlsplit
 import pytest
 from botocore.exceptions import ClientError
 
+from local.dynamodb.table import TABLE, MemoryTable
 from smsgate import aws, telemetry
 from smsgate.attributes import from_wire
 from smsgate.ledger import Ledger
@@ -30,7 +31,6 @@ from smsgate.wiring import Wiring
 from tests.architecture.handlers import load_handler
 from tests.faults.bad_inputs.vendors import KEYS, REFERENCES, Vendors
 from tests.gateway.house import Queues
-from tests.world.dynamodb import TABLE, MemoryTable
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient

@@ -23,7 +23,7 @@ from typing import Any, Final
 
 from botocore.exceptions import ClientError
 
-from tests.world.expressions import (
+from local.dynamodb.expressions import (
     Filling,
     Item,
     Placeholders,
