@@ -9,19 +9,22 @@ functions inside its own interpreter, where its packages leak in, and makes no r
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Callable
 from functools import partial
+from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import boto3
 from botocore.config import Config
+from botocore.exceptions import BotoCoreError
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -42,11 +45,20 @@ class DidNotStart(Exception):
     """The embedded AWS ended or stayed silent; what it last said is in the message."""
 
 
+class RecordsTrimmed(Exception):
+    """What was to be read of a stream is no more."""
+
+
+class RecordsUnread(BotoCoreError):
+    fmt = "a stream's records cannot be read now: {why}"
+
+
 class EmbeddedAws:
     def __init__(self, scratch: Path, region: str = REGION, account: str = ACCOUNT) -> None:
         scratch.mkdir(parents=True)
         self._region = region
         self._lock = threading.Lock()
+        self._of_thread = threading.local()
         self._log = scratch / "aws.log"
         self._port = _free_port()
         environment = {
@@ -129,6 +141,29 @@ class EmbeddedAws:
         if self._process.stdin:
             self._process.stdin.close()
 
+    def await_records(self, iterator: str, most: int, wait: float, gather: float) -> tuple[str, list[bytes]]:
+        """The next iterator, and records of a stream as Lambda is given them, each as text.
+
+        Not `GetRecords`, which answers at once, and whose every value botocore would look at, more slowly than
+        everything else that is done with it. Each thread that waits has a connection of its own.
+        """
+        asked = {"ShardIterator": iterator, "Limit": most, "Seconds": wait, "Gather": gather}
+        headers = {"x-amz-target": "DynamoDBStreams_20120810.AwaitRecords"}
+        connection: HTTPConnection | None = getattr(self._of_thread, "connection", None)
+        if connection is None:
+            connection = self._of_thread.connection = HTTPConnection("127.0.0.1", self._port)
+        try:
+            connection.request("POST", "/", json.dumps(asked), headers)
+            response = connection.getresponse()
+            said = response.read()
+        except (OSError, HTTPException) as error:
+            connection.close()  # it opens anew with the next request
+            raise RecordsUnread(why=type(error).__name__) from error
+        if response.status != 200:
+            raise RecordsTrimmed if b"TrimmedDataAccess" in said else RecordsUnread(why=said.decode())
+        following, *records = said.split(b"\n")
+        return following.decode(), records
+
     def fail(self, service: str) -> None:
         """Every call to it is answered with an error, and not carried out, until it is mended.
 
@@ -169,30 +204,6 @@ def _free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-Asgi = Callable[[dict[str, Any], Any, Callable[[dict[str, Any]], Awaitable[None]]], Awaitable[None]]
-
-_FAILURE = b'{"__type": "InternalServerError", "message": "told to fail"}'
-
-
-def _with_switch(app: Asgi, failing: set[str]) -> Asgi:
-    async def answer(scope: dict[str, Any], receive: Any, send: Callable[[dict[str, Any]], Awaitable[None]]) -> None:
-        if not failing or not _target(scope).startswith(tuple(failing)):
-            await app(scope, receive, send)
-            return
-        while (await receive()).get("more_body"):
-            pass
-        headers = [(b"content-type", b"application/x-amz-json-1.0"), (b"content-length", b"%d" % len(_FAILURE))]
-        await send({"type": "http.response.start", "status": 500, "headers": headers})
-        await send({"type": "http.response.body", "body": _FAILURE})
-
-    return answer
-
-
-def _target(scope: dict[str, Any]) -> str:
-    headers: Iterable[tuple[bytes, bytes]] = scope.get("headers", ())
-    return next((value.decode("latin-1") for name, value in headers if name.lower() == b"x-amz-target"), "")
-
-
 def _obey(failing: set[str], leave: Callable[[], None]) -> None:
     """Our end of the pipe closes however the parent dies, SIGKILL included: nothing is left behind."""
     for line in sys.stdin:
@@ -201,11 +212,18 @@ def _obey(failing: set[str], leave: Callable[[], None]) -> None:
     leave()
 
 
-if __name__ == "__main__":
+def _serve() -> None:
     told_to_fail: set[str] = set()
     threading.Thread(target=_obey, args=[told_to_fail, partial(os._exit, 0)], daemon=True).start()
     import ministack.app
 
-    ministack.app.app = _with_switch(ministack.app.app, told_to_fail)
-    sys.argv = ["ministack"]
-    ministack.app.main()
+    from local.dynamodb.front import Front
+    from local.dynamodb.service import Tables
+    from local.serving import serve
+
+    front = Front(ministack.app.app, Tables(os.environ["MINISTACK_REGION"]), told_to_fail)
+    serve(front, os.environ["BIND_HOST"], int(os.environ["GATEWAY_PORT"]))
+
+
+if __name__ == "__main__":
+    _serve()

@@ -271,7 +271,7 @@ class PoolStopped(Exception):
 
 
 def _payload(event: object) -> bytes:
-    payload = _write(event).encode()
+    payload = event if isinstance(event, bytes) else _write(event).encode()
     if len(payload) > PAYLOAD_LIMIT:
         raise TooLarge(f"{len(payload)} bytes")
     return payload

@@ -3,23 +3,46 @@
 from __future__ import annotations
 
 import json
+import logging
+import re
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
 
-from local.aws import EmbeddedAws
+from local.aws import EmbeddedAws, RecordsTrimmed
 from local.batches import failed_ids
 from local.lambdas import Lambdas, PoolStopped
 from local.loops import Loop
 from local.stack import StreamSource
 
-_POLL_SECONDS = 0.1
+_logger = logging.getLogger(__name__)
+
+_WAIT_SECONDS = 10.0
+_GATHER_SECONDS = 0.1  # AWS: a shard is asked four times a second
 _FIRST_RETRY_SECONDS = 0.1
 _LONGEST_RETRY_SECONDS = 5.0
 
-_Record = dict[str, Any]
+_SEQUENCE_NUMBER = re.compile(rb'"SequenceNumber":"([0-9]+)"')
+
+
+@dataclass(frozen=True, slots=True)
+class _Record:
+    """One change as it came, and goes to the function: looked into only where something went wrong."""
+
+    text: bytes
+
+    @property
+    def sequence_number(self) -> str:
+        """The first that looks like it is it: only the record's keys, objects all of them, are before it."""
+        found = _SEQUENCE_NUMBER.search(self.text)
+        return found[1].decode() if found else ""
+
+    @property
+    def created_at(self) -> float:
+        return float(json.loads(self.text)["dynamodb"]["ApproximateCreationDateTime"])
 
 
 class StreamPoller:
@@ -30,13 +53,10 @@ class StreamPoller:
         self._aws = aws
         self._lambdas = lambdas
         self._loop = Loop(f"stream-{source.table}", self._step)
-        aws.streams.meta.events.register("before-parse.dynamodb-streams.GetRecords", _unread, unique_id="unread")
         self._stream = str(aws.dynamodb.describe_table(TableName=source.table)["Table"]["LatestStreamArn"])
         shards = aws.streams.describe_stream(StreamArn=self._stream)["StreamDescription"]["Shards"]
         self._shard = shards[0]["ShardId"]
-        self._iterator: str = aws.streams.get_shard_iterator(
-            StreamArn=self._stream, ShardId=self._shard, ShardIteratorType=source.starting_position
-        )["ShardIterator"]
+        self._iterator = self._iterator_of(source.starting_position)
 
     def start(self) -> None:
         self._loop.start()
@@ -48,27 +68,35 @@ class StreamPoller:
         self._loop.join()
 
     def _step(self) -> None:
-        records = self._read(self._source.batch_size)
-        window_ends = time.monotonic() + self._source.window
-        while records and len(records) < self._source.batch_size and time.monotonic() < window_ends:
-            self._loop.stopping.wait(_POLL_SECONDS)
-            records += self._read(self._source.batch_size - len(records))
+        records = self._read()
         if records:
-            self._deliver([_event_record(record, self._stream) for record in records])
-        else:
-            self._loop.stopping.wait(_POLL_SECONDS)
+            self._deliver(records)
 
-    def _read(self, most: int) -> list[_Record]:
-        answer = self._aws.streams.get_records(ShardIterator=self._iterator, Limit=most)
-        self._iterator = answer["NextShardIterator"]
-        return list(answer["Records"])
+    def _read(self) -> list[_Record]:
+        gather = max(self._source.window, _GATHER_SECONDS)
+        try:
+            self._iterator, texts = self._aws.await_records(
+                self._iterator, self._source.batch_size, _WAIT_SECONDS, gather
+            )
+        except RecordsTrimmed:
+            _logger.error("%s: changes went before they were read", self._source.table)
+            self._iterator = self._iterator_of("TRIM_HORIZON")
+            return []
+        return [_Record(text) for text in texts]
+
+    def _iterator_of(self, kind: Any) -> str:
+        answer = self._aws.streams.get_shard_iterator(
+            StreamArn=self._stream, ShardId=self._shard, ShardIteratorType=kind
+        )
+        return str(answer["ShardIterator"])
 
     def _deliver(self, records: list[_Record], attempts: int = 0) -> None:
         """Until every record is done or given up. AWS: of several failures the first in order is where it goes on."""
         while records and not self._loop.stopping.is_set():
-            ids = [record["dynamodb"]["SequenceNumber"] for record in records]
+            ids = [record.sequence_number for record in records]
+            event = b'{"Records":[%b]}' % b",".join(record.text for record in records)
             try:
-                result = self._lambdas.invoke(self._source.function, {"Records": records})
+                result = self._lambdas.invoke(self._source.function, event)
             except PoolStopped:
                 return
             failed = failed_ids(result, ids, partial=self._source.partial_failures)
@@ -91,7 +119,7 @@ class StreamPoller:
     def _spent(self, records: Sequence[_Record], attempts: int) -> str | None:
         if self._source.retries is not None and attempts > self._source.retries:
             return "RetryAttemptsExhausted"
-        oldest = time.time() - records[0]["dynamodb"]["ApproximateCreationDateTime"]
+        oldest = time.time() - records[0].created_at
         if self._source.max_age is not None and oldest > self._source.max_age:
             return "RecordAgeExceeded"
         return None
@@ -101,7 +129,7 @@ class StreamPoller:
         if not self._source.on_failure:
             return
         account, name = self._source.on_failure.split(":")[-2:]
-        first, last = records[0]["dynamodb"], records[-1]["dynamodb"]
+        first, last = records[0], records[-1]
         told = {
             "requestContext": {
                 "requestId": str(uuid4()),
@@ -113,8 +141,8 @@ class StreamPoller:
             "timestamp": datetime.now(UTC).isoformat(),
             "DDBStreamBatchInfo": {
                 "shardId": self._shard,
-                "startSequenceNumber": first["SequenceNumber"],
-                "endSequenceNumber": last["SequenceNumber"],
+                "startSequenceNumber": first.sequence_number,
+                "endSequenceNumber": last.sequence_number,
                 "approximateArrivalOfFirstRecord": _iso(first),
                 "approximateArrivalOfLastRecord": _iso(last),
                 "batchSize": len(records),
@@ -124,21 +152,5 @@ class StreamPoller:
         self._aws.sqs.send_message(QueueUrl=f"{self._aws.url}/{account}/{name}", MessageBody=json.dumps(told))
 
 
-def _iso(change: _Record) -> str:
-    return datetime.fromtimestamp(change["ApproximateCreationDateTime"], UTC).isoformat()
-
-
-def _unread(response_dict: dict[str, Any], customized_response_dict: dict[str, Any], **_: object) -> None:
-    """Records as they came: they are an event's already, and botocore would look at each value, more slowly than
-    everything else that is done with them."""
-    if response_dict["status_code"] == 200:
-        customized_response_dict.update(json.loads(response_dict["body"]))
-        response_dict["body"] = b"{}"
-
-
-def _event_record(record: _Record, stream: str) -> _Record:
-    """AWS, "Using AWS Lambda with Amazon DynamoDB", example event."""
-    change = record["dynamodb"]
-    change["ApproximateCreationDateTime"] = float(change["ApproximateCreationDateTime"])
-    names = ("eventID", "eventName", "eventVersion", "eventSource", "awsRegion")
-    return {**{name: record[name] for name in names}, "dynamodb": change, "eventSourceARN": stream}
+def _iso(record: _Record) -> str:
+    return datetime.fromtimestamp(record.created_at, UTC).isoformat()

@@ -117,18 +117,22 @@ def key_condition(expression: str) -> KeyCondition:
     return KeyCondition(name, value, range_name, holds, parser.uses)
 
 
+@dataclass(frozen=True, slots=True)
+class Projection:
+    paths: tuple[tuple[str, ...], ...]
+    uses: Placeholders
+
+
 @lru_cache(maxsize=256)
-def projection(expression: str) -> tuple[str, ...]:
-    """Names of attributes, with commas between. Placeholders and paths into attributes are not known here."""
+def projection(expression: str) -> Projection:
+    """Attributes, or what their maps hold, with commas between."""
     parser = _Parser(expression)
-    names = [parser.name()]
+    paths = [parser.path()]
     while parser.peek() == ",":
         parser.next()
-        names.append(parser.name())
+        paths.append(parser.path())
     parser.end()
-    if parser.uses.names:
-        raise Refused("placeholders in a projection are not known here")
-    return tuple(names)
+    return Projection(tuple(paths), parser.uses)
 
 
 class _Parser:

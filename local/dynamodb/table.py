@@ -1,11 +1,11 @@
-"""DynamoDB in this process: the calls a ledger makes, microseconds each, with the keys and indexes of template.yaml.
+"""A table of DynamoDB in this process: microseconds a call, each of them atomic.
 
-`MemoryTable` stands in for a boto3 client: `Ledger(cast("DynamoDBClient", MemoryTable()), TABLE, retention)`. Every
-call is atomic. What it does not know it refuses with a ValidationException, as it refuses what DynamoDB does not take:
-unused placeholders, reserved words, empty keys, items over 400 KB.
+`MemoryTable` stands in for a boto3 client: `Ledger(cast("DynamoDBClient", MemoryTable(schema)), schema.name, …)`.
+What it does not know it refuses with a ValidationException, as it refuses what DynamoDB does not take: unused
+placeholders, reserved words, empty keys, items over 400 KB.
 
-Every change is told to `on_change` as a record of the table's stream (NEW_AND_OLD_IMAGES), as Lambda would be given it.
-An index may be behind the table by `index_delay`, as a global secondary index is in DynamoDB.
+Every change is told to `on_change`, as the table's stream has it. An index may be behind the table by `index_delay`, as
+a global secondary index is in DynamoDB.
 """
 
 from __future__ import annotations
@@ -14,21 +14,26 @@ import itertools
 import threading
 from bisect import bisect_left, bisect_right, insort
 from collections import defaultdict, deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal, InvalidOperation
-from functools import cached_property
-from typing import Any, Final
+from functools import cached_property, wraps
+from sys import intern
+from typing import Any, Final, ParamSpec, TypeVar
 
 from botocore.exceptions import ClientError
 
 from local.dynamodb.expressions import (
+    Condition,
     Filling,
     Item,
+    Parsed,
     Placeholders,
+    Projection,
     Refused,
     Typed,
+    Update,
     condition,
     for_lambda,
     found,
@@ -37,16 +42,18 @@ from local.dynamodb.expressions import (
     projection,
     update,
 )
-
-TABLE = "messages"
-INDEXES: Final[Mapping[str, tuple[str, str]]] = {"due": ("due_shard", "due_at"), "recipient": ("to", "accepted_at")}
+from local.dynamodb.schema import Index, Key, Keys, Schema, check_key, sortable
+from local.dynamodb.wire import written
 
 _LARGEST_ITEM = 400 * 1024
 _LARGEST_PAGE = 1024 * 1024
-_LARGEST_HASH, _LARGEST_RANGE = 2048, 1024  # bytes of a key, of the table's and of an index's
 _MOST_KEYS = 100  # of a BatchGetItem
-_KEY = ("pk", "sk")
+_MOST_WRITES = 25  # of a BatchWriteItem
 _NOTHING: Final = Placeholders(frozenset(), frozenset())
+_NO_UPDATE: Final = Update((), _NOTHING)
+
+_Asked = ParamSpec("_Asked")
+_Answer = TypeVar("_Answer")
 
 Record = dict[str, Any]
 """A record of the table's stream."""
@@ -69,7 +76,7 @@ class _Exceptions:
 
 
 @dataclass(frozen=True)
-class _Row:
+class Row:
     item: Item
     size: int
 
@@ -78,38 +85,121 @@ class _Row:
         """On the stream: the new one of this write and the old one of the next."""
         return {name: for_lambda(value) for name, value in self.item.items()}
 
+    @cached_property
+    def wire(self) -> bytes:
+        """The image as text, for a stream that is read elsewhere."""
+        return written(self.item)
 
-_Key = tuple[str, str]
-_Entry = tuple[str, str, str]  # range key, pk, sk
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One record of the table's stream; the numbers count from 1 without a gap."""
+
+    table: str
+    number: int
+    at: datetime
+    keys: Item
+    old: Row | None
+    new: Row | None
+    expired: bool
+    """Deleted by DynamoDB itself, when its time had come."""
+
+    @property
+    def kind(self) -> str:
+        return "INSERT" if self.old is None else "REMOVE" if self.new is None else "MODIFY"
+
+    @property
+    def sequence_number(self) -> str:
+        return sequence_number(self.number)
+
+    def record(self) -> Record:
+        """As Lambda is given it, of a stream that shows both images."""
+        images = {"OldImage": self.old, "NewImage": self.new}
+        return {
+            "eventID": f"change-{self.number}",
+            "eventName": self.kind,
+            "eventVersion": "1.1",
+            "eventSource": "aws:dynamodb",
+            "eventSourceARN": f"arn:aws:dynamodb:ap-northeast-1:000000000000:table/{self.table}/stream/now",
+            "dynamodb": {
+                "ApproximateCreationDateTime": int(self.at.timestamp()),
+                "Keys": {name: for_lambda(value) for name, value in self.keys.items()},
+                "SequenceNumber": self.sequence_number,
+                "StreamViewType": "NEW_AND_OLD_IMAGES",
+                **{name: row.image for name, row in images.items() if row is not None},
+            },
+            **({"userIdentity": TIME_TO_LIVE} if self.expired else {}),
+        }
+
+
+TIME_TO_LIVE: Final = {"type": "Service", "principalId": "dynamodb.amazonaws.com"}
+"""AWS, "DynamoDB Streams and Time to Live": who deleted, of a record that nobody else did."""
+
+
+def sequence_number(number_: int) -> str:
+    """As text it sorts as the number does."""
+    return f"{number_:021}"
+
+
+_Entry = tuple[Any, Any, Any]  # range key of the index; hash key and range key of the table
+_Shown = tuple[Any, _Entry, Item]  # under which hash key of the index, where, and as what
 
 
 class _Index:
     """Keys in order, by hash key; what changed is seen only after the delay."""
 
-    def __init__(self, hash_name: str, range_name: str) -> None:
-        self.hash_name = hash_name
-        self.range_name = range_name
-        self._entries: dict[str, list[_Entry]] = defaultdict(list)
-        self._coming: deque[tuple[datetime, tuple[str, _Entry] | None, tuple[str, _Entry] | None]] = deque()
+    def __init__(self, index: Index, table_keys: Sequence[str]) -> None:
+        self.keys = index.keys
+        self.names = (*table_keys, *index.keys.names)
+        self._shows = None if index.shows is None else index.shows.union(self.names)
+        self._entries: dict[Any, list[_Entry]] = defaultdict(list)
+        self._items: dict[Key, Item] = {}
+        self._coming: deque[tuple[datetime, _Shown | None, _Shown | None]] = deque()
 
-    def place(self, item: Item | None) -> tuple[str, _Entry] | None:
-        if item is None or self.hash_name not in item or self.range_name not in item:
+    def shown(self, item: Item, key: Key) -> _Shown | None:
+        if not self.keys.in_all(item):
             return None
-        return item[self.hash_name]["S"], (item[self.range_name]["S"], item["pk"]["S"], item["sk"]["S"])
+        hash_value, range_value = self.keys.place(item)
+        projected = item if self._shows is None else {name: item[name] for name in self._shows if name in item}
+        return hash_value, (range_value, *key), projected
 
-    def change(self, old: Item | None, new: Item | None, seen_from: datetime) -> None:
-        before, after = self.place(old), self.place(new)
+    def change(self, key: Key, old: Item | None, new: Item | None, seen_from: datetime) -> None:
+        before = self.shown(old, key) if old is not None else None
+        after = self.shown(new, key) if new is not None else None
         if before != after:
             self._coming.append((seen_from, before, after))
 
-    def of(self, hash_value: str, now: datetime) -> list[_Entry]:
+    def of(self, hash_value: Any, now: datetime) -> list[_Entry]:
         while self._coming and self._coming[0][0] <= now:
             _, before, after = self._coming.popleft()
             if before is not None:
-                self._entries[before[0]].remove(before[1])
+                entries = self._entries[before[0]]
+                del entries[bisect_left(entries, before[1])]
+                del self._items[before[1][1:]]
             if after is not None:
                 insort(self._entries[after[0]], after[1])
+                self._items[after[1][1:]] = after[2]
         return self._entries.get(hash_value, [])
+
+    def item(self, entry: _Entry) -> Item:
+        return self._items[entry[1:]]
+
+
+def _operation(name: str) -> Callable[[Callable[_Asked, _Answer]], Callable[_Asked, _Answer]]:
+    """What is refused within it is refused as DynamoDB says so."""
+
+    def operation(method: Callable[_Asked, _Answer]) -> Callable[_Asked, _Answer]:
+        @wraps(method)
+        def answer(*arguments: _Asked.args, **asked: _Asked.kwargs) -> _Answer:
+            try:
+                return method(*arguments, **asked)
+            except Refused as refused:
+                error: Any = _error("ValidationException", str(refused))
+                raise ClientError(error, name) from None
+
+        return answer
+
+    return operation
 
 
 class MemoryTable:
@@ -117,64 +207,98 @@ class MemoryTable:
 
     def __init__(
         self,
+        schema: Schema,
         *,
-        name: str = TABLE,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
         index_delay: timedelta = timedelta(0),
-        on_change: Callable[[Record], None] | None = None,
+        on_change: Callable[[Change], None] | None = None,
     ) -> None:
         self.index_delay = index_delay
         self.on_change = on_change
-        self._name = name
+        self._schema = schema
+        self._keys = schema.keys
+        self._all_keys = (schema.keys, *(index.keys for index in schema.indexes.values()))
         self._clock = clock
-        self._rows: dict[str, dict[str, _Row]] = defaultdict(dict)
-        self._ordered: dict[str, list[str]] = {}  # the range keys of a partition, sorted when they were last asked for
-        self._indexes = {index: _Index(*keys) for index, keys in INDEXES.items()}
+        self._rows: dict[Any, dict[Any, Row]] = defaultdict(dict)
+        self._partitions: list[Any] | None = None  # hash keys, sorted when they were last asked for
+        self._ordered: dict[Any, list[Any]] = {}  # the range keys of a partition, likewise
+        self._indexes = {name: _Index(index, schema.keys.names) for name, index in schema.indexes.items()}
         self._sequence = itertools.count(1)
         self._lock = threading.RLock()
+
+    @property
+    def count(self) -> int:
+        with self._lock:
+            return sum(map(len, self._rows.values()))
+
+    @property
+    def size(self) -> int:
+        """In bytes, as DynamoDB counts them."""
+        with self._lock:
+            return sum(row.size for partition in self._rows.values() for row in partition.values())
 
     # What tests look at
 
     def items(self) -> Iterator[Item]:
         """Everything that lies here, in the order of its keys."""
         with self._lock:
-            rows = [self._rows[pk][sk] for pk in sorted(self._rows) for sk in sorted(self._rows[pk])]
+            rows = list(self._all(None))
         return (row.item for row in rows)
 
-    def sweep(self, now: datetime) -> int:
-        """Delete what has expired, which DynamoDB does within days of `expires`; says how many items that were."""
+    def sweep(self, now: datetime, attribute: str = "expires") -> int:
+        """Delete what has expired, which DynamoDB does within days of that; says how many items that were."""
+        seconds = now.timestamp()
         with self._lock:
             ended = [
-                item for item in self.items() if "expires" in item and int(item["expires"]["N"]) <= now.timestamp()
+                row.item
+                for partition in self._rows.values()
+                for row in partition.values()
+                if attribute in row.item and int(row.item[attribute].get("N", seconds + 1)) <= seconds
             ]
             for item in ended:
-                self._write(_key_of(item), None)
+                self._write(self._keys.place(item), None, expired=True)
             return len(ended)
 
     # Reading
 
-    def get_item(self, *, TableName: str, Key: Item, ConsistentRead: bool = False) -> dict[str, Any]:  # noqa: N803
+    @_operation("GetItem")
+    def get_item(
+        self,
+        *,
+        TableName: str,  # noqa: N803
+        Key: Item,  # noqa: N803
+        ConsistentRead: bool = False,  # noqa: N803
+        ProjectionExpression: str | None = None,  # noqa: N803
+        ExpressionAttributeNames: Mapping[str, str] | None = None,  # noqa: N803
+    ) -> dict[str, Any]:
         self._check_table(TableName, "GetItem")
+        filling = Filling(ExpressionAttributeNames or {}, {})
+        shown = projection(ProjectionExpression) if ProjectionExpression else None
+        _check_placeholders(filling, _uses(shown))
         with self._lock:
-            row = self._row(self._checked_key(Key, "GetItem"))
-        return {"Item": dict(row.item)} if row else {}
+            row = self._row(self._checked_key(Key))
+        return {"Item": _shown(row.item, shown, filling)} if row else {}
 
+    @_operation("BatchGetItem")
     def batch_get_item(self, *, RequestItems: Mapping[str, Any]) -> dict[str, Any]:  # noqa: N803
         answers: dict[str, list[Item]] = {}
         for name, asked in RequestItems.items():
             self._check_table(name, "BatchGetItem")
-            if unknown := set(asked) - {"Keys", "ConsistentRead", "ProjectionExpression"}:
-                raise _invalid("BatchGetItem", f"{sorted(unknown)} is not known here")
-            keys = [self._checked_key(key, "BatchGetItem") for key in asked["Keys"]]
+            known = {"Keys", "ConsistentRead", "ProjectionExpression", "ExpressionAttributeNames"}
+            if unknown := asked.keys() - known:
+                raise Refused(f"{sorted(unknown)} is not known here")
+            keys = [self._checked_key(key) for key in asked["Keys"]]
             if not 1 <= len(keys) <= _MOST_KEYS or len(set(keys)) < len(keys):
-                raise _invalid("BatchGetItem", f"Keys must be 1 to {_MOST_KEYS}, without duplicates")
+                raise Refused(f"Keys must be 1 to {_MOST_KEYS}, without duplicates")
+            filling = Filling(asked.get("ExpressionAttributeNames") or {}, {})
+            shown = projection(asked["ProjectionExpression"]) if "ProjectionExpression" in asked else None
+            _check_placeholders(filling, _uses(shown))
             with self._lock:
                 rows = [self._row(key) for key in keys]
-            answers[name] = [dict(row.item) for row in rows if row is not None]
-            if "ProjectionExpression" in asked:
-                answers[name] = [_projected(item, asked["ProjectionExpression"]) for item in answers[name]]
+            answers[name] = [_shown(row.item, shown, filling) for row in rows if row is not None]
         return {"Responses": answers, "UnprocessedKeys": {}}
 
+    @_operation("Query")
     def query(
         self,
         *,
@@ -183,6 +307,7 @@ class MemoryTable:
         ExpressionAttributeValues: Item,  # noqa: N803
         ExpressionAttributeNames: Mapping[str, str] | None = None,  # noqa: N803
         FilterExpression: str | None = None,  # noqa: N803
+        ProjectionExpression: str | None = None,  # noqa: N803
         IndexName: str | None = None,  # noqa: N803
         ConsistentRead: bool = False,  # noqa: N803
         ScanIndexForward: bool = True,  # noqa: N803
@@ -191,52 +316,54 @@ class MemoryTable:
         Select: str | None = None,  # noqa: N803
     ) -> dict[str, Any]:
         self._check_table(TableName, "Query")
-        if IndexName is not None and IndexName not in self._indexes:
-            raise _invalid("Query", "The table does not have the specified index")
+        keys, names = self._chosen(IndexName)
         if IndexName is not None and ConsistentRead:
-            raise _invalid("Query", "Consistent reads are not supported on global secondary indexes")
-        if Limit is not None and Limit < 1:
-            raise _invalid("Query", "Limit must be at least 1")
-        if Select not in (None, "COUNT", "ALL_ATTRIBUTES", "ALL_PROJECTED_ATTRIBUTES"):
-            raise _invalid("Query", f"Select {Select} is not known here")
+            raise Refused("Consistent reads are not supported on global secondary indexes")
+        reading = _Reading(FilterExpression, ProjectionExpression, Select, Limit)
         filling = Filling(ExpressionAttributeNames or {}, ExpressionAttributeValues)
-        try:
-            asked = key_condition(KeyConditionExpression)
-            kept = condition(FilterExpression) if FilterExpression else None
-            _check_placeholders(filling, asked.uses, kept.uses if kept else _NOTHING)
-            hash_name, range_name = _KEY if IndexName is None else INDEXES[IndexName]
-            if _named(asked.hash_name, filling) != hash_name:
-                raise Refused(f"Query condition missed key schema element: {hash_name}")
-            if asked.range_name and _named(asked.range_name, filling) != range_name:
-                raise Refused(f"Query condition missed key schema element: {range_name}")
-            hash_value = filling.values[asked.hash_value]
-            if "S" not in hash_value:
-                raise Refused("Condition parameter type does not match schema type")
-            _check_size(hash_name, hash_value["S"], _LARGEST_HASH)
-            _check_keys(ExclusiveStartKey or {})
-            with self._lock:
-                found_items = self._found(IndexName, hash_value["S"], forward=ScanIndexForward, after=ExclusiveStartKey)
-                matching = (item for item in found_items if asked.holds is None or asked.holds(item.item, filling))
-                page, last = _page(matching, Limit)
-            shown = [row.item for row in page if kept is None or kept.holds(row.item, filling)]
-        except Refused as refused:
-            raise _invalid("Query", str(refused)) from None
-        answer: dict[str, Any] = {"Count": len(shown), "ScannedCount": len(page)}
-        if Select != "COUNT":
-            answer["Items"] = [dict(item) for item in shown]
-        if last is not None:
-            names = (*_KEY, *(INDEXES[IndexName] if IndexName else ()))
-            answer["LastEvaluatedKey"] = {name: last.item[name] for name in names}
-        return answer
+        asked = key_condition(KeyConditionExpression)
+        _check_placeholders(filling, asked.uses, *reading.uses)
+        if _named(asked.hash_name, filling) != keys.hash_name:
+            raise Refused(f"Query condition missed key schema element: {keys.hash_name}")
+        if asked.range_name and _named(asked.range_name, filling) != keys.range_name:
+            raise Refused(f"Query condition missed key schema element: {keys.range_name}")
+        hash_value = filling.values[asked.hash_value]
+        if keys.hash_type not in hash_value:
+            raise Refused("Condition parameter type does not match schema type")
+        check_key(keys.hash_name, hash_value, keys.hash_type)
+        self._check_start(ExclusiveStartKey, names)
+        with self._lock:
+            rows = self._found(IndexName, hash_value, forward=ScanIndexForward, after=ExclusiveStartKey)
+            if asked.holds is not None:
+                rows = _contiguous(rows, asked.holds, filling)
+            return reading.answer(rows, filling, names)
+
+    @_operation("Scan")
+    def scan(
+        self,
+        *,
+        TableName: str,  # noqa: N803
+        ExpressionAttributeValues: Item | None = None,  # noqa: N803
+        ExpressionAttributeNames: Mapping[str, str] | None = None,  # noqa: N803
+        FilterExpression: str | None = None,  # noqa: N803
+        ProjectionExpression: str | None = None,  # noqa: N803
+        ConsistentRead: bool = False,  # noqa: N803
+        Limit: int | None = None,  # noqa: N803
+        ExclusiveStartKey: Item | None = None,  # noqa: N803
+        Select: str | None = None,  # noqa: N803
+    ) -> dict[str, Any]:
+        self._check_table(TableName, "Scan")
+        reading = _Reading(FilterExpression, ProjectionExpression, Select, Limit)
+        filling = Filling(ExpressionAttributeNames or {}, ExpressionAttributeValues or {})
+        _check_placeholders(filling, *reading.uses)
+        self._check_start(ExclusiveStartKey, self._keys.names)
+        with self._lock:
+            rows = self._all(self._keys.place(ExclusiveStartKey) if ExclusiveStartKey else None)
+            return reading.answer(rows, filling, self._keys.names)
 
     # Writing
 
-    def scan(self, *, TableName: str) -> dict[str, Any]:  # noqa: N803
-        """All of it in one page: only tests ask for that."""
-        self._check_table(TableName, "Scan")
-        found = list(self.items())
-        return {"Items": found, "Count": len(found), "ScannedCount": len(found)}
-
+    @_operation("PutItem")
     def put_item(
         self,
         *,
@@ -250,15 +377,19 @@ class MemoryTable:
     ) -> dict[str, Any]:
         self._check_table(TableName, "PutItem")
         if ReturnValues not in ("NONE", "ALL_OLD"):
-            raise _invalid("PutItem", f"ReturnValues set to invalid value: {ReturnValues}")
+            raise Refused(f"ReturnValues set to invalid value: {ReturnValues}")
         filling = Filling(ExpressionAttributeNames or {}, ExpressionAttributeValues or {})
+        wanted = condition(ConditionExpression) if ConditionExpression else None
+        _check_placeholders(filling, _uses(wanted))
+        row = self._checked(Item)
+        key = self._keys.place(row.item)
         with self._lock:
-            row = _checked(Item, "PutItem")
-            old = self._row(_key_of(row.item))
-            self._check("PutItem", ConditionExpression, filling, old, ReturnValuesOnConditionCheckFailure)
-            self._write(_key_of(row.item), row)
+            old = self._row(key)
+            _check("PutItem", wanted, filling, old, ReturnValuesOnConditionCheckFailure)
+            self._write(key, row)
         return {"Attributes": dict(old.item)} if ReturnValues == "ALL_OLD" and old else {}
 
+    @_operation("DeleteItem")
     def delete_item(
         self,
         *,
@@ -272,21 +403,24 @@ class MemoryTable:
     ) -> dict[str, Any]:
         self._check_table(TableName, "DeleteItem")
         if ReturnValues not in ("NONE", "ALL_OLD"):
-            raise _invalid("DeleteItem", f"ReturnValues set to invalid value: {ReturnValues}")
+            raise Refused(f"ReturnValues set to invalid value: {ReturnValues}")
         filling = Filling(ExpressionAttributeNames or {}, ExpressionAttributeValues or {})
+        wanted = condition(ConditionExpression) if ConditionExpression else None
+        _check_placeholders(filling, _uses(wanted))
+        key = self._checked_key(Key)
         with self._lock:
-            key = self._checked_key(Key, "DeleteItem")
             old = self._row(key)
-            self._check("DeleteItem", ConditionExpression, filling, old, ReturnValuesOnConditionCheckFailure)
+            _check("DeleteItem", wanted, filling, old, ReturnValuesOnConditionCheckFailure)
             self._write(key, None)
         return {"Attributes": dict(old.item)} if ReturnValues == "ALL_OLD" and old else {}
 
+    @_operation("UpdateItem")
     def update_item(
         self,
         *,
         TableName: str,  # noqa: N803
         Key: Item,  # noqa: N803
-        UpdateExpression: str,  # noqa: N803
+        UpdateExpression: str | None = None,  # noqa: N803
         ConditionExpression: str | None = None,  # noqa: N803
         ExpressionAttributeNames: Mapping[str, str] | None = None,  # noqa: N803
         ExpressionAttributeValues: Item | None = None,  # noqa: N803
@@ -295,28 +429,19 @@ class MemoryTable:
     ) -> dict[str, Any]:
         self._check_table(TableName, "UpdateItem")
         if ReturnValues not in ("NONE", "ALL_OLD", "ALL_NEW", "UPDATED_NEW"):
-            raise _invalid("UpdateItem", f"ReturnValues {ReturnValues} is not known here")
+            raise Refused(f"ReturnValues {ReturnValues} is not known here")
         filling = Filling(ExpressionAttributeNames or {}, ExpressionAttributeValues or {})
+        wanted = update(UpdateExpression) if UpdateExpression is not None else _NO_UPDATE
+        allowed = condition(ConditionExpression) if ConditionExpression else None
+        _check_placeholders(filling, wanted.uses, _uses(allowed))
+        changed = [_named(action.path[0], filling) for action in wanted.actions]
+        if set(changed) & set(self._keys.names):
+            raise Refused("Cannot update attribute. This attribute is part of the key")
+        key = self._checked_key(Key)
         with self._lock:
-            key = self._checked_key(Key, "UpdateItem")
             old = self._row(key)
-            try:
-                wanted = update(UpdateExpression)
-                changed = [_named(action.path[0], filling) for action in wanted.actions]
-                uses = condition(ConditionExpression).uses if ConditionExpression else _NOTHING
-                _check_placeholders(filling, wanted.uses, uses)
-                if set(changed) & set(_KEY):
-                    raise Refused("Cannot update attribute. This attribute is part of the key")
-            except Refused as refused:
-                raise _invalid("UpdateItem", str(refused)) from None
-            self._check(
-                "UpdateItem", ConditionExpression, filling, old, ReturnValuesOnConditionCheckFailure, checked=True
-            )
-            try:
-                new = _updated(old.item if old else dict(Key), wanted.actions, filling)
-            except Refused as refused:
-                raise _invalid("UpdateItem", str(refused)) from None
-            row = _checked(new, "UpdateItem")
+            _check("UpdateItem", allowed, filling, old, ReturnValuesOnConditionCheckFailure)
+            row = self._checked(_updated(old.item if old else dict(Key), wanted.actions, filling))
             self._write(key, row)
         match ReturnValues:
             case "ALL_NEW":
@@ -327,138 +452,194 @@ class MemoryTable:
                 return {"Attributes": dict(old.item)}
         return {}
 
+    @_operation("BatchWriteItem")
+    def batch_write_item(self, *, RequestItems: Mapping[str, Any]) -> dict[str, Any]:  # noqa: N803
+        """Each write by itself, as DynamoDB does it; all of them are checked before the first."""
+        writes: list[tuple[Key, Row | None]] = []
+        for name, requests in RequestItems.items():
+            self._check_table(name, "BatchWriteItem")
+            for request in requests:
+                if "PutRequest" in request:
+                    row = self._checked(request["PutRequest"]["Item"])
+                    writes.append((self._keys.place(row.item), row))
+                else:
+                    writes.append((self._checked_key(request["DeleteRequest"]["Key"]), None))
+        if not 1 <= len(writes) <= _MOST_WRITES or len({key for key, _ in writes}) < len(writes):
+            raise Refused(f"RequestItems must be 1 to {_MOST_WRITES}, without duplicates")
+        with self._lock:
+            for key, row_or_none in writes:
+                self._write(key, row_or_none)
+        return {"UnprocessedItems": {}}
+
     # The table
 
-    def _row(self, key: _Key) -> _Row | None:
+    def _row(self, key: Key) -> Row | None:
         partition = self._rows.get(key[0])
         return partition.get(key[1]) if partition else None
 
-    def _found(self, index: str | None, hash_value: str, *, forward: bool, after: Item | None) -> Iterator[_Row]:
+    def _chosen(self, index: str | None) -> tuple[Keys, Sequence[str]]:
+        """By what a query finds, and the keys that say where it goes on."""
         if index is None:
-            partition = self._rows.get(hash_value, {})
-            ranges = self._ordered.get(hash_value)
-            if ranges is None:
-                ranges = self._ordered[hash_value] = sorted(partition)
-            for sk in _beyond(ranges, after["sk"]["S"] if after else None, forward=forward):
-                yield partition[sk]
+            return self._keys, self._keys.names
+        if index not in self._indexes:
+            raise Refused("The table does not have the specified index")
+        return self._indexes[index].keys, self._indexes[index].names
+
+    def _check_start(self, key: Item | None, names: Sequence[str]) -> None:
+        if key is not None and key.keys() != set(names):
+            raise Refused("The provided starting key is invalid")
+        for keys in self._all_keys:
+            keys.check(key or {})
+
+    def _all(self, after: Key | None) -> Iterator[Row]:
+        if self._partitions is None:
+            self._partitions = sorted(self._rows)
+        start = bisect_left(self._partitions, after[0]) if after is not None else 0
+        for hash_value in itertools.islice(self._partitions, start, None):
+            partition = self._rows[hash_value]
+            same = after is not None and hash_value == after[0]
+            for range_value in _beyond(self._ranges(hash_value), after[1] if same and after else None, forward=True):
+                yield partition[range_value]
+
+    def _ranges(self, hash_value: Any) -> list[Any]:
+        ranges = self._ordered.get(hash_value)
+        if ranges is None:
+            ranges = sorted(self._rows.get(hash_value, ()))
+            if len(ranges) > 1:
+                self._ordered[hash_value] = ranges
+        return ranges
+
+    def _found(self, index: str | None, hash_value: Typed, *, forward: bool, after: Item | None) -> Iterator[Row]:
+        keys, _ = self._chosen(index)
+        wanted = sortable(hash_value, keys.hash_type)
+        if index is None:
+            partition = self._rows.get(wanted, {})
+            range_value = self._keys.place(after)[1] if after else None
+            for each in _beyond(self._ranges(wanted), range_value, forward=forward):
+                yield partition[each]
             return
         chosen = self._indexes[index]
-        place = chosen.place(after)
-        if after is not None and place is None:
-            raise Refused("The provided starting key is invalid")
-        for range_value, pk, sk in _beyond(
-            chosen.of(hash_value, self._clock()), place[1] if place else None, forward=forward
-        ):
-            keys = {"pk": pk, "sk": sk, chosen.hash_name: hash_value, chosen.range_name: range_value}
-            item = {name: {"S": value} for name, value in keys.items()}
-            yield _Row(item, sum(len(name) + len(value.encode()) for name, value in keys.items()))
+        place = chosen.shown(after, self._keys.place(after)) if after else None
+        for entry in _beyond(chosen.of(wanted, self._clock()), place[1] if place else None, forward=forward):
+            item = chosen.item(entry)
+            yield Row(item, _size(item))
 
-    def _write(self, key: _Key, row: _Row | None) -> None:
-        pk, sk = key
-        old = self._row(key)
+    def _write(self, key: Key, row: Row | None, *, expired: bool = False) -> None:
+        hash_value, range_value = key
+        partition = self._rows.get(hash_value)
+        old = partition.get(range_value) if partition else None
         before, after = old.item if old else None, row.item if row else None
         if row is not None:
-            self._rows[pk][sk] = row
-        elif old is not None:
-            del self._rows[pk][sk]
-            if not self._rows[pk]:
-                del self._rows[pk]  # Else whoever deletes much would walk through what is no more.
+            if partition is None:
+                partition = self._rows[hash_value] = {}
+                self._partitions = None
+            partition[range_value] = row
+        elif old is not None and partition is not None:
+            del partition[range_value]
+            if not partition:
+                del self._rows[hash_value]  # Else whoever deletes much would walk through what is no more.
+                self._partitions = None
         if (old is None) is not (row is None):
-            self._ordered.pop(pk, None)
+            self._ordered.pop(hash_value, None)
         if before == after:
             return  # A write that changes nothing is on no stream.
         now = self._clock()
         for index in self._indexes.values():
-            index.change(before, after, now + self.index_delay)
+            index.change(key, before, after, now + self.index_delay)
         if self.on_change is not None:
-            self.on_change(self._record(key, old, row, now))
-
-    def _record(self, key: _Key, old: _Row | None, new: _Row | None, now: datetime) -> Record:
-        number_ = next(self._sequence)
-        images = {"OldImage": old, "NewImage": new}
-        return {
-            "eventID": f"change-{number_}",
-            "eventName": "INSERT" if old is None else "REMOVE" if new is None else "MODIFY",
-            "eventVersion": "1.1",
-            "eventSource": "aws:dynamodb",
-            "eventSourceARN": f"arn:aws:dynamodb:ap-northeast-1:000000000000:table/{self._name}/stream/now",
-            "dynamodb": {
-                "ApproximateCreationDateTime": int(now.timestamp()),
-                "Keys": {"pk": {"S": key[0]}, "sk": {"S": key[1]}},
-                "SequenceNumber": f"{number_:021}",
-                "StreamViewType": "NEW_AND_OLD_IMAGES",
-                **{name: row.image for name, row in images.items() if row is not None},
-            },
-        }
-
-    def _check(
-        self,
-        operation: str,
-        expression: str | None,
-        filling: Filling,
-        old: _Row | None,
-        show: str,
-        *,
-        checked: bool = False,
-    ) -> None:
-        if show not in ("NONE", "ALL_OLD"):
-            raise _invalid(operation, f"ReturnValuesOnConditionCheckFailure set to invalid value: {show}")
-        try:
-            parsed = condition(expression) if expression else None
-            if not checked:
-                _check_placeholders(filling, parsed.uses if parsed else _NOTHING)
-            holds = parsed is None or parsed.holds(old.item if old else {}, filling)
-        except Refused as refused:
-            raise _invalid(operation, str(refused)) from None
-        if not holds:
-            answer: Any = _error("ConditionalCheckFailedException", "The conditional request failed")
-            if show == "ALL_OLD" and old is not None:
-                answer["Item"] = dict(old.item)
-            raise ConditionalCheckFailedException(answer, operation)
+            whole = after or before or {}
+            keys = {name: whole[name] for name in self._keys.names}
+            self.on_change(Change(self._schema.name, next(self._sequence), now, keys, old, row, expired))
 
     def _check_table(self, name: str, operation: str) -> None:
-        if name != self._name:
+        if name != self._schema.name:
             error: Any = _error("ResourceNotFoundException", "Requested resource not found")
             raise ResourceNotFoundException(error, operation)
 
-    def _checked_key(self, key: Item, operation: str) -> _Key:
-        if set(key) != set(_KEY) or not all(value.get("S") for value in key.values()):
-            raise _invalid(operation, "The provided key element does not match the schema")
-        try:
-            _check_keys(key)
-        except Refused as refused:
-            raise _invalid(operation, str(refused)) from None
-        return _key_of(key)
+    def _checked_key(self, key: Item) -> Key:
+        if len(key) != len(self._keys.names) or not self._keys.in_all(key):
+            raise Refused("The provided key element does not match the schema")
+        self._keys.check(key)
+        return self._keys.place(key)
+
+    def _checked(self, item: Item) -> Row:
+        """The item as it is stored, with its size; or DynamoDB's refusal of it."""
+        for name in self._keys.names:
+            if name not in item:
+                raise Refused(f"One of the required keys was not given a value: {name}")
+        for keys in self._all_keys:
+            keys.check(item)
+        stored: Item = {}
+        size = 0
+        for name, value in item.items():
+            stored[intern(name)], taken = _stored(value)  # the same few names in every item
+            size += _length(name) + taken
+        if size > _LARGEST_ITEM:
+            raise Refused("Item size has exceeded the maximum allowed size")
+        return Row(stored, size)
 
 
-def _check_keys(item: Item) -> None:
-    """Hash keys and range keys, the table's and the indexes', are as long as DynamoDB takes them and not empty."""
-    for hash_name, range_name in (_KEY, *INDEXES.values()):
-        for name, largest in ((hash_name, _LARGEST_HASH), (range_name, _LARGEST_RANGE)):
-            if name in item:
-                _check_size(name, item[name].get("S"), largest)
+class _Reading:
+    """What Query and Scan make of the rows that they find."""
+
+    def __init__(self, kept: str | None, shown: str | None, select: str | None, limit: int | None) -> None:
+        if limit is not None and limit < 1:
+            raise Refused("Limit must be at least 1")
+        if select not in (None, "COUNT", "ALL_ATTRIBUTES", "ALL_PROJECTED_ATTRIBUTES", "SPECIFIC_ATTRIBUTES"):
+            raise Refused(f"Select {select} is not known here")
+        self._kept = condition(kept) if kept else None
+        self._shown = projection(shown) if shown else None
+        self._count_only = select == "COUNT"
+        self._limit = limit
+
+    @property
+    def uses(self) -> tuple[Placeholders, Placeholders]:
+        return _uses(self._kept), _uses(self._shown)
+
+    def answer(self, rows: Iterator[Row], filling: Filling, keys: Sequence[str]) -> dict[str, Any]:
+        page, last = _page(rows, self._limit)
+        kept = [row.item for row in page if self._kept is None or self._kept.holds(row.item, filling)]
+        answer: dict[str, Any] = {"Count": len(kept), "ScannedCount": len(page)}
+        if not self._count_only:
+            answer["Items"] = [_shown(item, self._shown, filling) for item in kept]
+        if last is not None:
+            answer["LastEvaluatedKey"] = {name: last.item[name] for name in keys}
+        return answer
 
 
-def _check_size(name: str, value: str | None, largest: int) -> None:
-    if not value:
-        raise Refused(f"The key {name} is no text, or an empty one")
-    if len(value.encode()) > largest:
-        raise Refused(f"The key {name} has exceeded the maximum size limit of {largest} bytes")
+def _check(operation: str, wanted: Parsed | None, filling: Filling, old: Row | None, show: str) -> None:
+    if show not in ("NONE", "ALL_OLD"):
+        raise Refused(f"ReturnValuesOnConditionCheckFailure set to invalid value: {show}")
+    if wanted is None or wanted.holds(old.item if old else {}, filling):
+        return
+    answer: Any = _error("ConditionalCheckFailedException", "The conditional request failed")
+    if show == "ALL_OLD" and old is not None:
+        answer["Item"] = dict(old.item)
+    raise ConditionalCheckFailedException(answer, operation)
 
 
-def _key_of(item: Item) -> _Key:
-    return item["pk"]["S"], item["sk"]["S"]
-
-
-def _beyond(ordered: list[Any], after: Any, *, forward: bool) -> list[Any]:
+def _beyond(ordered: Sequence[Any], after: Any, *, forward: bool) -> Iterator[Any]:
     if forward:
-        return ordered[bisect_right(ordered, after) :] if after is not None else list(ordered)
-    return ordered[: bisect_left(ordered, after)][::-1] if after is not None else ordered[::-1]
+        places = range(bisect_right(ordered, after) if after is not None else 0, len(ordered))
+    else:
+        places = range((bisect_left(ordered, after) if after is not None else len(ordered)) - 1, -1, -1)
+    return map(ordered.__getitem__, places)
 
 
-def _page(rows: Iterator[_Row], limit: int | None) -> tuple[list[_Row], _Row | None]:
+def _contiguous(rows: Iterator[Row], holds: Condition, filling: Filling) -> Iterator[Row]:
+    """Whatever a range key is asked for by, those that fit lie side by side."""
+    begun = False
+    for row in rows:
+        if holds(row.item, filling):
+            begun = True
+            yield row
+        elif begun:
+            return
+
+
+def _page(rows: Iterator[Row], limit: int | None) -> tuple[list[Row], Row | None]:
     """What one answer holds, and its last row where more may follow."""
-    page: list[_Row] = []
+    page: list[Row] = []
     size = 0
     for row in rows:
         page.append(row)
@@ -468,11 +649,23 @@ def _page(rows: Iterator[_Row], limit: int | None) -> tuple[list[_Row], _Row | N
     return page, None
 
 
-def _projected(item: Item, expression: str) -> Item:
-    try:
-        return {name: item[name] for name in projection(expression) if name in item}
-    except Refused as refused:
-        raise _invalid("BatchGetItem", str(refused)) from None
+def _shown(item: Item, wanted: Projection | None, filling: Filling) -> Item:
+    if wanted is None:
+        return dict(item)
+    shown: Item = {}
+    for path in wanted.paths:
+        value = found(item, path, filling)
+        if value is not None:
+            _put_into(shown, [_named(name, filling) for name in path], value)
+    return shown
+
+
+def _put_into(attributes: Item, names: Sequence[str], value: Typed) -> None:
+    first, *rest = names
+    if rest:
+        _put_into(attributes.setdefault(first, {"M": {}})["M"], rest, value)
+    else:
+        attributes[first] = value
 
 
 def _updated(old: Item, actions: Any, filling: Filling) -> Item:
@@ -499,25 +692,6 @@ def _placed(attributes: Item, names: list[str], value: Typed | None) -> Item:
     return placed
 
 
-def _checked(item: Item, operation: str) -> _Row:
-    """The item as it is stored, with its size; or DynamoDB's refusal of it."""
-    for name in _KEY:
-        if name not in item:
-            raise _invalid(operation, f"One of the required keys was not given a value: {name}")
-    try:
-        _check_keys(item)
-        stored: Item = {}
-        size = 0
-        for name, value in item.items():
-            stored[name], taken = _stored(value)
-            size += _length(name) + taken
-    except Refused as refused:
-        raise _invalid(operation, str(refused)) from None
-    if size > _LARGEST_ITEM:
-        raise _invalid(operation, "Item size has exceeded the maximum allowed size")
-    return _Row(stored, size)
-
-
 def _stored(value: Typed) -> tuple[Typed, int]:
     """A value in its one spelling, and what it takes of an item's 400 KB."""
     if len(value) != 1:
@@ -541,10 +715,12 @@ def _stored(value: Typed) -> tuple[Typed, int]:
         case "L":
             elements = [_stored(each) for each in inner]
             return {"L": [each for each, _ in elements]}, 3 + sum(1 + size for _, size in elements)
-        case "SS":
-            if not inner or len(set(inner)) < len(inner):
-                raise Refused("An string set may not be empty, and holds nothing twice")
-            return {"SS": sorted(inner)}, sum(len(each.encode()) for each in inner)
+        case "SS" | "NS" | "BS":
+            members = [_stored({kind[0]: each}) for each in inner]
+            values = sorted({member[kind[0]] for member, _ in members})
+            if len(values) < max(len(inner), 1):
+                raise Refused("A set may not be empty, and holds nothing twice")
+            return {kind: values}, sum(size for _, size in members)
     raise Refused(f"an attribute of type {kind} is not known here, or does not hold what it says")
 
 
@@ -561,6 +737,14 @@ def _number(text: str) -> tuple[Typed, int]:
     if not value.is_finite() or digits > 38:
         raise Refused("Attempting to store more than 38 significant digits in a Number")
     return {"N": number(value)}, digits // 2 + 2
+
+
+def _size(item: Item) -> int:
+    return sum(_length(name) + _stored(value)[1] for name, value in item.items())
+
+
+def _uses(parsed: Parsed | Projection | None) -> Placeholders:
+    return parsed.uses if parsed is not None else _NOTHING
 
 
 def _named(name: str, filling: Filling) -> str:
@@ -582,8 +766,3 @@ def _error(code: str, message: str) -> dict[str, Any]:
         "Error": {"Code": code, "Message": message},
         "ResponseMetadata": {"HTTPStatusCode": 400, "RequestId": "memory", "RetryAttempts": 0},
     }
-
-
-def _invalid(operation: str, message: str) -> ClientError:
-    error: Any = _error("ValidationException", message)
-    return ClientError(error, operation)

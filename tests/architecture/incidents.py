@@ -10,12 +10,12 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
-from local.dynamodb.table import TABLE
 from local.simulators import SIMULATORS
 from local.simulators.base import Hangs, Late
 from local.simulators.base import Step as Told
 from tests.world.cloudwatch import Alarm, CloudWatch, State, alarms_of
 from tests.world.faults import Kill, Slow, Throttled, Unavailable
+from tests.world.messages_table import TABLE
 from tests.world.world import API, TOKEN, World
 
 MINUTE, HOUR = 60, 3600

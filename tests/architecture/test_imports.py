@@ -13,10 +13,10 @@ from typing import Any
 
 import pytest
 
-from local.dynamodb.table import TABLE
 from smsgate.providers import PROVIDERS
 from smsgate.providers.base import ReadsReceipts, ReadsReplies
 from tests.transports.raw_server import Conversation, RawServer, answer
+from tests.world.messages_table import TABLE
 
 ROOT = Path(__file__).parents[2]
 SMSGATE = ROOT / "layers/gateway/smsgate"
@@ -218,13 +218,13 @@ USED = """
 import importlib.util, json, sys
 from types import SimpleNamespace
 from smsgate import aws, wiring
-from local.dynamodb.table import MemoryTable
+from tests.world.messages_table import messages_table
 
 class Secrets:
     def get_secret_value(self, SecretId):
         return {"VersionId": "v1", "SecretString": json.dumps({"tokens": sorted(tokens), "public_url": ""})}
 
-table, tokens = MemoryTable(), set()
+table, tokens = messages_table(), set()
 calls = [json.load(open(path, encoding="utf-8")) for path in sys.argv[2:]]
 tokens.update(call["pathParameters"]["token"] for call in calls)
 aws.dynamodb, aws.secretsmanager = lambda: table, Secrets

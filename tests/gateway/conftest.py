@@ -11,11 +11,11 @@ import pytest
 from moto import mock_aws
 
 from local.aws import EmbeddedAws
-from local.dynamodb.table import MemoryTable
 from smsgate import telemetry
 from smsgate.ledger import Ledger
 from tests.gateway.house import Counts, House
 from tests.transports.raw_server import Conversation, RawServer
+from tests.world.messages_table import messages_table
 
 if TYPE_CHECKING:
     from ssl import SSLContext
@@ -68,7 +68,7 @@ def ledger(request: pytest.FixtureRequest) -> Ledger:
     if "dynamodb" in request.fixturenames:
         client = request.getfixturevalue("dynamodb")
     else:
-        client = cast("DynamoDBClient", MemoryTable(name=TABLE))
+        client = cast("DynamoDBClient", messages_table())
     return Ledger(client, TABLE, timedelta(days=90))
 
 

@@ -14,7 +14,7 @@ from botocore.exceptions import ClientError, ParamValidationError
 from moto import mock_aws
 
 from local.aws import EmbeddedAws
-from local.dynamodb.table import TABLE, MemoryTable, Record
+from local.dynamodb.table import Change, MemoryTable
 from smsgate import lifecycle
 from smsgate.items import due_shards
 from smsgate.ledger import Ledger, Saved, message_id_of
@@ -22,6 +22,7 @@ from smsgate.messages import Message
 from smsgate.requests import request_hash
 from tests.gateway.conftest import create_table
 from tests.gateway.examples import NOON, UNTIL, message
+from tests.world.messages_table import TABLE, messages_table
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -31,7 +32,7 @@ CALLS = 1_000
 
 @pytest.fixture
 def table() -> MemoryTable:
-    return MemoryTable()
+    return messages_table()
 
 
 @pytest.fixture(params=["moto", "embedded"])
@@ -355,8 +356,8 @@ class TestOfItsOwn:
             )
 
     def test_every_change_is_on_the_stream_with_both_images(self) -> None:
-        changes: list[Record] = []
-        table = MemoryTable(on_change=changes.append)
+        changed: list[Change] = []
+        table = messages_table(on_change=changed.append)
         key = {"pk": {"S": "a"}, "sk": {"S": "b"}}
 
         table.put_item(TableName=TABLE, Item={**key, "n": {"N": "1"}})
@@ -364,6 +365,7 @@ class TestOfItsOwn:
         table.put_item(TableName=TABLE, Item={**key, "n": {"N": "2"}, "body": {"B": b"raw"}})
         table.delete_item(TableName=TABLE, Key=key)
 
+        changes = [change.record() for change in changed]
         assert [change["eventName"] for change in changes] == ["INSERT", "MODIFY", "REMOVE"]
         assert changes[1]["dynamodb"]["OldImage"] == {**key, "n": {"N": "1"}}
         assert changes[1]["dynamodb"]["NewImage"] == {**key, "n": {"N": "2"}, "body": {"B": "cmF3"}}
@@ -372,7 +374,7 @@ class TestOfItsOwn:
 
     def test_an_index_may_be_behind(self) -> None:
         now = datetime(2026, 3, 1, tzinfo=UTC)
-        table = MemoryTable(clock=lambda: now, index_delay=timedelta(seconds=2))
+        table = messages_table(clock=lambda: now, index_delay=timedelta(seconds=2))
         ledger = Ledger(cast("DynamoDBClient", table), TABLE, timedelta(days=90))
         ledger.save(lifecycle.enqueue(_of("order-1"), NOON, NOON))
 

@@ -36,7 +36,7 @@ from unittest.mock import patch
 import smstransports.http
 import smstransports.mail
 import smstransports.soap
-from local.dynamodb.table import TABLE, MemoryTable, Record
+from local.dynamodb.table import Change, Record
 from local.http_api import event_for, response_from
 from local.http_server import Request
 from local.lambdas import Result
@@ -62,6 +62,7 @@ from tests.world.cloudwatch import CloudWatch
 from tests.world.faults import Fault, Faults, Moment, Raises, Slow, Step, Throttled, Twice, Unavailable
 from tests.world.functions import Functions
 from tests.world.kernel import Kernel, Killed, Lock, PerProcess, Pool, Process, Signal
+from tests.world.messages_table import TABLE, messages_table
 from tests.world.network import Network, Surroundings, VirtualTransport, sender_and_recipient
 from tests.world.queues import EventSource, Queue
 from tests.world.smtp import GivenUp, MailServer
@@ -144,7 +145,7 @@ class World:
 
         self.providers: dict[str, Simulator] = {key: SIMULATORS[key]() for key in providers}
         self.stack, self.template = _stack(tuple(providers), tuple(sorted((parameters or {}).items())))
-        self.table = MemoryTable(
+        self.table = messages_table(
             clock=lambda: self.kernel.now, index_delay=timedelta(seconds=index_delay), on_change=self._changed
         )
         self.ledger = Ledger(cast("DynamoDBClient", self.table), TABLE, timedelta(days=90))
@@ -523,8 +524,8 @@ class World:
 
         self.stream = StreamReader(self.kernel, Random(f"{self.seed} stream"), source, self._invoke, give_up)
 
-    def _changed(self, record: Record) -> None:
-        self.stream.add(record)
+    def _changed(self, change: Change) -> None:
+        self.stream.add(change.record())
 
     def _make_providers(self) -> None:
         self.services.put_secret(f"{self._prefix}/callbacks", {"tokens": [TOKEN], "public_url": API})

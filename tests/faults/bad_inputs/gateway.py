@@ -22,7 +22,7 @@ from urllib.parse import urlsplit
 import pytest
 from botocore.exceptions import ClientError
 
-from local.dynamodb.table import TABLE, MemoryTable
+from local.dynamodb.table import MemoryTable
 from smsgate import aws, telemetry
 from smsgate.attributes import from_wire
 from smsgate.ledger import Ledger
@@ -31,6 +31,7 @@ from smsgate.wiring import Wiring
 from tests.architecture.handlers import load_handler
 from tests.faults.bad_inputs.vendors import KEYS, REFERENCES, Vendors
 from tests.gateway.house import Queues
+from tests.world.messages_table import TABLE, messages_table
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -201,7 +202,7 @@ class Gateway:
     parameters: Parameters = field(default_factory=Parameters)
     queues: Queues = field(default_factory=Queues)
     told: Told = field(default_factory=Told)
-    client: MemoryTable = field(default_factory=lambda: MemoryTable(clock=lambda: NOW))
+    client: MemoryTable = field(default_factory=lambda: messages_table(clock=lambda: NOW))
 
     def __post_init__(self) -> None:
         self.table = Table(self.client)
