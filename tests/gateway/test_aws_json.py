@@ -9,7 +9,7 @@ from base64 import b64encode
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NoReturn
 from zlib import crc32
 
 import pytest
@@ -301,7 +301,7 @@ def always(said: bytes) -> Callable[[Conversation], None]:
 
 
 def in_turn(*said: bytes | None) -> Callable[[Conversation], None]:
-    """One after the other, whatever connection asks; None hangs up, and so does an answer that is cut off."""
+    """One after the other, whatever connection asks; None hangs up, and so does whoever says but half."""
     left: Iterator[bytes | None] = iter(said)
 
     def script(talk: Conversation) -> None:
@@ -310,7 +310,7 @@ def in_turn(*said: bytes | None) -> Callable[[Conversation], None]:
             if each is None:
                 return
             talk.say(each)
-            if not each.endswith(b"}"):
+            if each is HALF:
                 return
 
     return script
@@ -529,7 +529,7 @@ class TestErrors:
         with pytest.raises(client.exceptions.QueueDoesNotExist):
             client.send_message(QueueUrl="q", MessageBody="b")
 
-    def test_every_thread_has_the_same_class_for_a_code(self, ours: Ours) -> None:
+    def test_every_thread_has_the_same_class_for_a_code(self, ours: Ours, many_switches: None) -> None:
         errors = ours.client("dynamodb", always(GOOD)).exceptions
         together = threading.Barrier(8)
 
@@ -574,8 +574,8 @@ class TestRepetitions:
             None,
             HALF,
             BAD_CRC,
-            answer(b"no JSON}"),
-            answer(b'["no object"]}'),
+            answer(b"no JSON"),
+            answer(b'["no object"]'),
             FAILED,
             refused("x", b"502 Bad Gateway"),
             refused("x", b"503 Service Unavailable"),
@@ -701,6 +701,17 @@ class TestRepetitions:
 
         assert len(ours.server.requests) == 60 + 100  # 500 in the quota, 5 for each repetition
 
+    def test_where_everything_is_silent_they_end_sooner(self, ours: Ours) -> None:
+        client = ours.client("dynamodb", always(GOOD))
+        silent = _Silent()
+        client._endpoint = silent
+
+        for _ in range(30):
+            with pytest.raises(NoAnswer):
+                client.get_item(**GET)
+
+        assert silent.asked == 30 + 50  # 10 of the 500 for each repetition
+
     def test_what_works_again_pays_for_repetitions_to_come(self, ours: Ours) -> None:
         said: Iterable[bytes] = [FAILED] * 160 + [GOOD] * 5 + [FAILED] * 2
         client = ours.client("dynamodb", in_turn(*said))
@@ -716,6 +727,17 @@ class TestRepetitions:
         assert len(ours.server.requests) == 160 + 5 + 2
 
 
+class _Silent:
+    host, path = "dynamodb.example", "/"
+
+    def __init__(self) -> None:
+        self.asked = 0
+
+    def exchange(self, request: bytes) -> NoReturn:
+        self.asked += 1
+        raise NoAnswer("dynamodb.example: timed out", is_timeout=True)
+
+
 class TestQuota:
     def test_a_repetition_after_a_timeout_costs_more(self) -> None:
         quota = Quota()
@@ -724,10 +746,9 @@ class TestQuota:
 
     def test_it_is_never_more_than_full(self) -> None:
         quota = Quota()
-        paid = quota.take(after_timeout=True)
+        quota.take(after_timeout=False)
 
-        for _ in range(3):
-            quota.give_back(paid)
+        quota.give_back(10)
 
         assert sum(1 for _ in range(100) if quota.take(after_timeout=True)) == 50
 

@@ -132,7 +132,7 @@ def test_the_next_day_has_a_key_of_its_own_and_so_has_the_day_before() -> None:
     assert signed[0] != signed[1]
 
 
-def test_threads_that_meet_at_midnight_sign_with_the_key_of_their_own_day() -> None:
+def test_threads_that_meet_at_midnight_sign_with_the_key_of_their_own_day(many_switches: None) -> None:
     dates = [f"2015083{number % 2}T123600Z" for number in range(2000)]
     alone = {
         date: Signer(Credentials("AKIDEXAMPLE", SECRET), "us-east-1", "service").authorization(

@@ -165,16 +165,16 @@ class _Connection:
         while status < 200:  # It says nothing yet, and the answer follows.
             version, status, headers = self._head()
         if status in (204, 304):
-            body, is_ended = b"", True
+            body = b""
         elif "chunked" in headers.get("transfer-encoding", "").lower():
-            body, is_ended = self._chunks(), True
+            body = self._chunks()
         elif "content-length" in headers:
-            body, is_ended = self._take(_length(headers["content-length"])), True
+            body = self._take(_length(headers["content-length"]))
         else:
-            body, is_ended = self._rest(), False
+            body = self._rest()  # And so does the connection, which is seen before it is used again.
         wishes = headers.get("connection", "").lower()
         stays = "close" not in wishes and (version == "HTTP/1.1" or "keep-alive" in wishes)
-        return HttpAnswer(status, headers, body), is_ended and stays and not self._received
+        return HttpAnswer(status, headers, body), stays and not self._received
 
     def _head(self) -> tuple[str, int, dict[str, str]]:
         received = self._received

@@ -86,11 +86,10 @@ class Errors:
 
 def _with_bytes(read: Json) -> Json:
     """DynamoDB's binary values. An attribute may be called `B` as well: then an object stands there, and no string."""
-    if len(read) == 1:
-        if type(read.get("B")) is str:
-            return {"B": b64decode(read["B"])}
-        if type(read.get("BS")) is list:
-            return {"BS": [b64decode(each) for each in read["BS"]]}
+    if type(read.get("B")) is str:
+        return {"B": b64decode(read["B"])}
+    if type(read.get("BS")) is list:
+        return {"BS": [b64decode(each) for each in read["BS"]]}
     return read
 
 
