@@ -6,6 +6,7 @@ import asyncio
 import base64
 import json
 import socket
+import struct
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -199,7 +200,18 @@ def test_a_string_is_sent_as_it_is(gateway: Sample) -> None:
 
 
 @pytest.mark.parametrize(
-    "answer", ["raise", {"statusCode": "many"}, {"statusCode": 200, "body": "%%%", "isBase64Encoded": True}]
+    "answer",
+    [
+        "raise",
+        {"statusCode": "many"},
+        {"statusCode": 100},
+        {"statusCode": 600},
+        {"statusCode": 200, "body": "%%%", "isBase64Encoded": True},
+        {"statusCode": 200, "headers": {"x-many": "1\r\nx-more: 2"}},
+        {"statusCode": 200, "headers": {"x more": "1"}},
+        {"statusCode": 200, "headers": {"x-text": "測"}},
+        {"statusCode": 200, "cookies": ["a=1\r\nx-more: 2"]},
+    ],
 )
 def test_an_error_of_the_function_and_an_answer_that_cannot_be_read_are_500(gateway: Sample, answer: object) -> None:
     failed = _answered(gateway, answer)
@@ -213,6 +225,21 @@ def test_a_body_beyond_ten_megabytes_is_refused_before_it_is_read(gateway: Sampl
         line.sendall(b"POST /echo/1 HTTP/1.1\r\nHost: here\r\nContent-Length: 10485761\r\n\r\n")
 
         assert line.recv(65536).startswith(b"HTTP/1.1 413 ")
+
+
+def test_a_request_line_and_header_values_beyond_what_the_api_takes_are_refused(gateway: Sample) -> None:
+    assert _ask(gateway, f"/echo/1?{'x' * 9_000}").status == 200
+    assert _ask(gateway, f"/echo/1?{'x' * 10_241}").status == 431
+
+
+def test_what_is_no_request_is_refused_in_the_words_of_api_gateway(gateway: Sample) -> None:
+    host, port = gateway.api_url.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port)), timeout=20) as line:
+        line.sendall(b"nonsense\r\n\r\n")
+        answer = b"".join(iter(lambda: line.recv(65536), b""))
+
+    assert answer.startswith(b"HTTP/1.1 400 Bad Request\r\n")
+    assert answer.endswith(b'{"message": "Bad Request"}')
 
 
 def test_a_body_that_lambda_would_not_take_is_refused_too(gateway: Sample) -> None:
@@ -236,6 +263,46 @@ def test_a_function_that_outlasts_the_integration_timeout_is_503(loop: EventLoop
     assert (response.status, response.read()) == (503, b'{"message": "Service Unavailable"}')
     assert finished.wait(5), "the function is not interrupted"
     connection.close()
+    api.stop()
+
+
+def test_a_function_goes_on_when_whoever_asked_has_gone(loop: EventLoop) -> None:
+    begun, finished = threading.Event(), threading.Event()
+
+    async def invoke(_function: str, _event: object) -> Result:
+        begun.set()
+        await asyncio.sleep(0.3)
+        finished.set()
+        return Result(b"{}", failed=False)
+
+    api = HttpApi(0, loop)
+    api.start([Route("Slow", "GET", "/slow", needs_iam=False)], invoke)
+    with socket.create_connection(("127.0.0.1", api.port)) as line:
+        line.sendall(b"GET /slow HTTP/1.1\r\n\r\n")
+        assert begun.wait(5)
+        line.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # breaks it
+
+    assert finished.wait(5)
+    api.stop()
+
+
+def test_a_page_that_takes_its_time_holds_up_nobody(loop: EventLoop) -> None:
+    release = threading.Event()
+
+    def page(request: Request) -> Response | None:
+        return Response(200) if request.path != "/slow" or release.wait(10) else None
+
+    api = HttpApi(0, loop)
+    api.start([], _never, otherwise=page)
+    slow, quick = (HTTPConnection("127.0.0.1", api.port, timeout=5) for _ in range(2))
+    slow.request("GET", "/slow")
+    quick.request("GET", "/quick")
+
+    assert quick.getresponse().status == 200
+    release.set()
+    assert slow.getresponse().status == 200
+    slow.close()
+    quick.close()
     api.stop()
 
 

@@ -56,6 +56,12 @@ class Line:
     def send(self, data: bytes) -> None:
         self._socket.sendall(data)
 
+    def send_for(self, seconds: float, data: bytes, most: int) -> None:
+        """The same again and again, each time within so many seconds, up to so many bytes."""
+        self._socket.settimeout(seconds)
+        for _ in range(most // len(data)):
+            self._socket.sendall(data)
+
     def say_no_more(self) -> None:
         self._socket.shutdown(socket.SHUT_WR)
 
@@ -510,6 +516,14 @@ def test_a_client_that_does_not_read_holds_up_nobody_and_is_not_read_either(echo
         assert sum(request.target == "/big" for request in echo.asked[before:]) < 5
         assert {idle.hear().body == BIG for _ in range(20)} == {True}
         assert idle.hear().json["target"] == "/after"
+
+
+def test_a_client_that_goes_on_asking_and_does_not_read_is_not_listened_to_any_longer(echo: Echo) -> None:
+    with echo.line() as line:
+        line.send(_get("/big") * 10)
+
+        with pytest.raises(TimeoutError):
+            line.send_for(1, _get("/" + "x" * 1000) * 100, most=100_000_000)
 
 
 @pytest.mark.parametrize("path", ["/fail", "/fail-at-once"])

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
+from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from local.event_loop import EventLoop
-from local.lambdas import BuiltForAnotherPython, Lambdas, TooLarge
+from local.lambdas import MOST_WORKERS, BuiltForAnotherPython, Lambdas, PoolStopped, TooLarge
+from local.runtime_api import Invocation, RuntimeApi
 from local.stack import Function
 from local.template import Place
 from tests.local.sample_stack import SAMPLE, Sample, is_alive, wait_until
@@ -177,7 +180,7 @@ def test_an_artefact_for_another_python_is_refused(tmp_path: Path, loop: EventLo
 
 
 def test_stopping_ends_workers_in_mid_flight(tmp_path: Path, loop: EventLoop) -> None:
-    function = _function(tmp_path, "import time\ndef handler(event, context):\n    time.sleep(60)\n")
+    function = _function(tmp_path, _HANGS)
     lambdas = _lambdas(tmp_path, loop, function)
     flight = threading.Thread(target=lambdas.invoke, args=["F", {}])
     flight.start()
@@ -188,6 +191,122 @@ def test_stopping_ends_workers_in_mid_flight(tmp_path: Path, loop: EventLoop) ->
     flight.join(5)
     assert not flight.is_alive()
     assert not is_alive(pid)
+
+
+def test_invocations_that_find_no_process_free_wait_their_turn_in_order(
+    tmp_path: Path, loop: EventLoop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("local.lambdas.MOST_WORKERS", 1)
+    lambdas = _lambdas(tmp_path, loop, _function(tmp_path, _REMEMBERS))
+    numbers = list(range(20))
+
+    with ThreadPoolExecutor(20) as pool:
+        for number in numbers:
+            pool.submit(lambdas.invoke, "F", number)
+            time.sleep(0.01)  # so that each comes after the one before
+
+    assert lambdas.invoke("F", None).value == [*numbers, None]
+    lambdas.stop()
+
+
+def test_no_more_processes_are_started_than_a_function_may_have(tmp_path: Path, loop: EventLoop) -> None:
+    lambdas = _lambdas(tmp_path, loop, _function(tmp_path, _TELLS_ITS_PROCESS))
+
+    with ThreadPoolExecutor(3 * MOST_WORKERS) as pool:
+        pids = set(pool.map(lambda _: lambdas.invoke("F", {}).value, range(3 * MOST_WORKERS)))
+
+    assert len(pids) == len(lambdas.pids("F")) == MOST_WORKERS
+    lambdas.stop()
+
+
+def test_stopping_turns_away_what_waits_for_its_turn_and_all_that_comes_later(
+    tmp_path: Path, loop: EventLoop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("local.lambdas.MOST_WORKERS", 1)
+    lambdas = _lambdas(tmp_path, loop, _function(tmp_path, _HANGS))
+    with ThreadPoolExecutor() as pool:
+        working, waiting = pool.submit(lambdas.invoke, "F", {}), pool.submit(lambdas.invoke, "F", {})
+        wait_until(lambdas.pids)
+        time.sleep(0.1)
+
+        lambdas.stop()
+
+    assert working.result().value["errorType"] == "Runtime.ExitError"
+    assert isinstance(waiting.exception(), PoolStopped)
+    with pytest.raises(PoolStopped):
+        lambdas.invoke("F", {})
+    assert lambdas.pids() == []
+
+
+def test_who_listens_is_told_how_long_each_answer_took_its_start_not_included(tmp_path: Path, loop: EventLoop) -> None:
+    lambdas = _lambdas(tmp_path, loop, _function(tmp_path, f"import time\ntime.sleep(1)\n{_SLEEPS}"))
+    told: list[tuple[str, float]] = []
+    lambdas.listen(lambda function, seconds: told.append((function, seconds)))
+
+    lambdas.invoke("F", 0.3)
+    lambdas.invoke("F", 0)
+
+    lambdas.stop()
+    (first, long), (second, short) = told
+    assert first == second == "F"
+    assert 0.3 <= long < 0.9
+    assert 0 < short < 0.3
+
+
+def test_only_the_invocation_that_was_handed_over_can_be_answered_and_only_once(loop: EventLoop) -> None:
+    api, invocation = loop.run(_runtime_with_an_invocation())
+    host, port = api.address.split(":")
+    connection = HTTPConnection(host, int(port), timeout=5)
+
+    def ask(method: str, what: str, body: bytes = b"") -> tuple[int, bytes]:
+        connection.request(method, f"/2018-06-01/runtime/{what}", body)
+        answer = connection.getresponse()
+        return answer.status, answer.read()
+
+    assert ask("POST", f"invocation/{invocation.request_id}/response", b"too early")[0] == 400
+    assert ask("GET", "invocation/next") == (200, b"event")
+    assert ask("POST", "invocation/another/response", b"another's")[0] == 400
+    assert ask("POST", f"invocation/{invocation.request_id}/response", b"mine")[0] == 202
+    assert ask("POST", f"invocation/{invocation.request_id}/error", b"changed my mind")[0] == 400
+    assert ask("GET", "invocation/previous")[0] == ask("DELETE", "invocation/next")[0] == 404
+    assert (invocation.answer.result().payload, invocation.answer.result().failed) == (b"mine", False)
+    connection.close()
+    loop.run(_close(api))
+
+
+async def _close(api: RuntimeApi) -> None:
+    api.close()
+
+
+async def _runtime_with_an_invocation() -> tuple[RuntimeApi, Invocation]:
+    api, invocation = RuntimeApi(), Invocation("arn:f", b"event", timeout=5)
+    await api.start()
+    api.hand_over(invocation)
+    return api, invocation
+
+
+_REMEMBERS = """
+seen = []
+def handler(event, context):
+    seen.append(event)
+    return seen
+"""
+_TELLS_ITS_PROCESS = """
+import os, time
+def handler(event, context):
+    time.sleep(0.2)
+    return os.getpid()
+"""
+_HANGS = """
+import time
+def handler(event, context):
+    time.sleep(60)
+"""
+_SLEEPS = """
+import time
+def handler(event, context):
+    time.sleep(event)
+"""
 
 
 def _function(folder: Path, code: str, layers: tuple[Path, ...] = ()) -> Function:
