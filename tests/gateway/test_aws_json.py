@@ -748,7 +748,7 @@ class TestQuota:
         quota = Quota()
         quota.take(after_timeout=False)
 
-        quota.give_back(10)
+        quota.give_back(20)
 
         assert sum(1 for _ in range(100) if quota.take(after_timeout=True)) == 50
 
