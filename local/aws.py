@@ -3,8 +3,10 @@
 Why ministack and not moto's server: claims need a conditional write that is atomic between processes and answers
 `ALL_OLD` to whoever comes second, events need readable streams, and the queues need their real receive counts.
 ministack has all of it (`tests/local/test_aws.py` tries each), starts in half a second and moves thousands of queue
-messages a second; moto's DynamoDB loses such races. Lambda, its event sources and the HTTP API are ours: ministack runs
-functions inside its own interpreter, where its packages leak in, and makes no routes from a SAM template.
+messages a second; moto's DynamoDB loses such races. Items and streams are ours (`local/dynamodb`), in the same process
+and before it: ministack takes milliseconds for what a gateway under load asks a thousand times a second. Lambda, its
+event sources and the HTTP API are ours, too: ministack runs functions inside its own interpreter, where its packages
+leak in, and makes no routes from a SAM template.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from contextlib import closing
 from functools import partial
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
@@ -58,7 +61,6 @@ class EmbeddedAws:
         scratch.mkdir(parents=True)
         self._region = region
         self._lock = threading.Lock()
-        self._of_thread = threading.local()
         self._log = scratch / "aws.log"
         self._port = _free_port()
         environment = {
@@ -145,19 +147,16 @@ class EmbeddedAws:
         """The next iterator, and records of a stream as Lambda is given them, each as text.
 
         Not `GetRecords`, which answers at once, and whose every value botocore would look at, more slowly than
-        everything else that is done with it. Each thread that waits has a connection of its own.
+        everything else that is done with it.
         """
         asked = {"ShardIterator": iterator, "Limit": most, "Seconds": wait, "Gather": gather}
         headers = {"x-amz-target": "DynamoDBStreams_20120810.AwaitRecords"}
-        connection: HTTPConnection | None = getattr(self._of_thread, "connection", None)
-        if connection is None:
-            connection = self._of_thread.connection = HTTPConnection("127.0.0.1", self._port)
         try:
-            connection.request("POST", "/", json.dumps(asked), headers)
-            response = connection.getresponse()
-            said = response.read()
+            with closing(HTTPConnection("127.0.0.1", self._port)) as connection:
+                connection.request("POST", "/", json.dumps(asked), headers)
+                response = connection.getresponse()
+                said = response.read()
         except (OSError, HTTPException) as error:
-            connection.close()  # it opens anew with the next request
             raise RecordsUnread(why=type(error).__name__) from error
         if response.status != 200:
             raise RecordsTrimmed if b"TrimmedDataAccess" in said else RecordsUnread(why=said.decode())

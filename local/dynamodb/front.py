@@ -135,7 +135,10 @@ def _not_mirrored(operation: str, asked: dict[str, Any]) -> bytes | None:
         ]
     if not unknown:
         return None
-    said = {"__type": "com.amazon.coral.validate#ValidationException", "message": f"{unknown} is not known here"}
+    said = {
+        "__type": "com.amazon.coral.validate#ValidationException",
+        "message": f"{', '.join(unknown)} is not known here",
+    }
     return json.dumps(said).encode()
 
 

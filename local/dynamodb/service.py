@@ -16,7 +16,7 @@ from botocore.exceptions import ClientError
 
 from local.dynamodb import wire
 from local.dynamodb.schema import Schema
-from local.dynamodb.stream import SHARD, Stream, StreamError, iterator, joined, read_iterator
+from local.dynamodb.stream import MOST_BYTES, SHARD, Stream, StreamError, iterator, joined, read_iterator
 from local.dynamodb.table import MemoryTable
 
 Answer = tuple[int, bytes]
@@ -45,6 +45,13 @@ NOT_KNOWN: Final = frozenset(
     }
 )  # fmt: skip
 """What would have to look into tables, and cannot."""
+
+_ANSWERED: Final = frozenset(
+    [
+        *(f"{TABLES}.{operation}" for operation in (*_OF_A_TABLE, *_OF_TABLES, *NOT_KNOWN)),
+        *(f"{STREAMS}.{operation}" for operation in _OF_STREAMS),
+    ]
+)
 
 _VALIDATION = "com.amazon.coral.validate#ValidationException"
 _OWN = "com.amazonaws.dynamodb.v20120810#"
@@ -76,15 +83,17 @@ class _Table:
 
 
 class Tables:
-    def __init__(self, region: str) -> None:
+    def __init__(self, region: str, most_bytes: int = MOST_BYTES) -> None:
+        """`most_bytes`: of images that a stream keeps."""
         self._region = region
+        self._most_bytes = most_bytes
         self._tables: dict[str, _Table] = {}
 
     # What there is
 
     def create(self, request: Mapping[str, Any], description: Mapping[str, Any]) -> None:
         """`request`: of CreateTable; `description`: what was answered to it."""
-        stream = Stream(description, self._region) if description.get("LatestStreamArn") else None
+        stream = Stream(description, self._region, self._most_bytes) if description.get("LatestStreamArn") else None
         items = MemoryTable(Schema.of(request), on_change=stream.add if stream else None)
         self._tables[request["TableName"]] = _Table(items, stream)
 
@@ -111,10 +120,7 @@ class Tables:
     @staticmethod
     def answers(target: str) -> bool:
         """Whether calls with that `X-Amz-Target` are answered here."""
-        service, _, operation = target.partition(".")
-        if service == TABLES:
-            return operation in _TAKES or operation in NOT_KNOWN
-        return service == STREAMS and operation in _OF_STREAMS
+        return target in _ANSWERED
 
     def answer(self, target: str, body: bytes) -> Answer:
         service, _, operation = target.partition(".")

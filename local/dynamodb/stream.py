@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from base64 import urlsafe_b64decode, urlsafe_b64encode
+from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -18,8 +19,9 @@ from local.dynamodb.table import TIME_TO_LIVE, Change, Row, sequence_number
 
 SHARD: Final = "shardId-00000000000000000001-00000001"
 
+MOST_BYTES: Final = 512 * 1024 * 1024
+
 _KEPT_SECONDS = 24 * 3600
-_MOST_BYTES = 512 * 1024 * 1024
 _LOOKS_EVERY = 1_000  # changes; how often it is seen whether the oldest are too old
 _ITERATOR_SECONDS = 15 * 60
 _LARGEST_PAGE = 1024 * 1024
@@ -58,7 +60,7 @@ class _Kept:
 
 
 class Stream:
-    def __init__(self, table: Mapping[str, Any], region: str, most_bytes: int = _MOST_BYTES) -> None:
+    def __init__(self, table: Mapping[str, Any], region: str, most_bytes: int = MOST_BYTES) -> None:
         """`table`: as DescribeTable describes it."""
         self.arn = str(table["LatestStreamArn"])
         self._table = table
@@ -79,10 +81,10 @@ class Stream:
         self._records.append(_Kept(change.at.timestamp(), self._head(change), new, old))
         self._bytes += len(new or b"")
         if self._bytes > self._most_bytes:
-            self._forget(len(self._records) // 10)
+            self._forget(max(len(self._records) // 10, 1))
         elif change.number % _LOOKS_EVERY == 0:
             oldest = time.time() - _KEPT_SECONDS
-            self._forget(next((n for n, each in enumerate(self._records) if each.at > oldest), 0))
+            self._forget(bisect_left(self._records, oldest, key=lambda each: each.at))
         for waiting in self._waiting:
             if not waiting.done():
                 waiting.set_result(None)

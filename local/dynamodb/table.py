@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal, InvalidOperation
-from functools import cached_property, wraps
+from functools import wraps
 from sys import intern
 from typing import Any, Final, ParamSpec, TypeVar
 
@@ -75,20 +75,28 @@ class _Exceptions:
     ResourceNotFoundException = ResourceNotFoundException
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class Row:
+    """An item as it lies here. Nothing changes it: what is written is another one."""
+
     item: Item
     size: int
+    _image: Item | None = None
+    _wire: bytes | None = None
 
-    @cached_property
+    @property
     def image(self) -> Item:
         """On the stream: the new one of this write and the old one of the next."""
-        return {name: for_lambda(value) for name, value in self.item.items()}
+        if self._image is None:
+            self._image = {name: for_lambda(value) for name, value in self.item.items()}
+        return self._image
 
-    @cached_property
+    @property
     def wire(self) -> bytes:
         """The image as text, for a stream that is read elsewhere."""
-        return written(self.item)
+        if self._wire is None:
+            self._wire = written(self.item)
+        return self._wire
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,7 +177,7 @@ class _Index:
         if before != after:
             self._coming.append((seen_from, before, after))
 
-    def of(self, hash_value: Any, now: datetime) -> list[_Entry]:
+    def catch_up(self, now: datetime) -> None:
         while self._coming and self._coming[0][0] <= now:
             _, before, after = self._coming.popleft()
             if before is not None:
@@ -179,6 +187,9 @@ class _Index:
             if after is not None:
                 insort(self._entries[after[0]], after[1])
                 self._items[after[1][1:]] = after[2]
+
+    def of(self, hash_value: Any, now: datetime) -> list[_Entry]:
+        self.catch_up(now)
         return self._entries.get(hash_value, [])
 
     def item(self, entry: _Entry) -> Item:
@@ -441,7 +452,8 @@ class MemoryTable:
         with self._lock:
             old = self._row(key)
             _check("UpdateItem", allowed, filling, old, ReturnValuesOnConditionCheckFailure)
-            row = self._checked(_updated(old.item if old else dict(Key), wanted.actions, filling))
+            new = _updated(old.item if old else dict(Key), wanted.actions, filling)
+            row = self._revised(old, new, changed) if old else self._checked(new)
             self._write(key, row)
         match ReturnValues:
             case "ALL_NEW":
@@ -546,6 +558,7 @@ class MemoryTable:
         now = self._clock()
         for index in self._indexes.values():
             index.change(key, before, after, now + self.index_delay)
+            index.catch_up(now)  # even where nobody ever asks it
         if self.on_change is not None:
             whole = after or before or {}
             keys = {name: whole[name] for name in self._keys.names}
@@ -573,10 +586,21 @@ class MemoryTable:
         size = 0
         for name, value in item.items():
             stored[intern(name)], taken = _stored(value)  # the same few names in every item
-            size += _length(name) + taken
-        if size > _LARGEST_ITEM:
-            raise Refused("Item size has exceeded the maximum allowed size")
-        return Row(stored, size)
+            size += taken + (len(name) if name.isascii() else _length(name))
+        return _row(stored, size)
+
+    def _revised(self, old: Row, new: Item, changed: Sequence[str]) -> Row:
+        """Likewise, where only those attributes can be others than they were."""
+        for keys in self._all_keys:
+            keys.check(new)
+        size = old.size
+        for name in set(changed):
+            if name in old.item:
+                size -= _length(name) + _stored(old.item[name])[1]
+            if name in new:
+                new[name], taken = _stored(new[name])
+                size += _length(name) + taken
+        return _row(new, size)
 
 
 class _Reading:
@@ -616,6 +640,12 @@ def _check(operation: str, wanted: Parsed | None, filling: Filling, old: Row | N
     if show == "ALL_OLD" and old is not None:
         answer["Item"] = dict(old.item)
     raise ConditionalCheckFailedException(answer, operation)
+
+
+def _row(item: Item, size: int) -> Row:
+    if size > _LARGEST_ITEM:
+        raise Refused("Item size has exceeded the maximum allowed size")
+    return Row(item, size)
 
 
 def _beyond(ordered: Sequence[Any], after: Any, *, forward: bool) -> Iterator[Any]:
@@ -699,7 +729,7 @@ def _stored(value: Typed) -> tuple[Typed, int]:
     ((kind, inner),) = value.items()
     match kind:
         case "S" if isinstance(inner, str):
-            return value, _length(inner)
+            return value, len(inner) if inner.isascii() else _length(inner)
         case "N" if isinstance(inner, str):
             return _number(inner)
         case "B" if isinstance(inner, bytes | bytearray):
@@ -752,13 +782,14 @@ def _named(name: str, filling: Filling) -> str:
 
 
 def _check_placeholders(filling: Filling, *uses: Placeholders) -> None:
-    names = frozenset().union(*(each.names for each in uses))
-    values = frozenset().union(*(each.values for each in uses))
+    names = {name for each in uses for name in each.names}
+    values = {name for each in uses for name in each.values}
     for kind, used, given in (("Names", names, filling.names.keys()), ("Values", values, filling.values.keys())):
+        if used == given:
+            continue
         if used - given:
             raise Refused(f"An expression attribute used in expression is not defined: {sorted(used - given)}")
-        if given - used:
-            raise Refused(f"Value provided in ExpressionAttribute{kind} unused in expressions: {sorted(given - used)}")
+        raise Refused(f"Value provided in ExpressionAttribute{kind} unused in expressions: {sorted(given - used)}")
 
 
 def _error(code: str, message: str) -> dict[str, Any]:

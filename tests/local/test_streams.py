@@ -3,8 +3,15 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
+import pytest
+
+from local.aws import EmbeddedAws, RecordsTrimmed
+from local.lambdas import Lambdas
+from local.stack import StreamSource
+from local.streams import StreamPoller
 from tests.local.sample_stack import Sample, wait_until
 
 FUNCTION = "StreamFunction"
@@ -63,3 +70,34 @@ def test_a_poisonous_record_is_given_up_alone_and_told_to_the_destination(gatewa
     assert report["requestContext"]["condition"] == "RetryAttemptsExhausted"
     assert report["requestContext"]["approximateInvokeCount"] == 3
     assert report["requestContext"]["functionArn"] == gateway.arn(FUNCTION)
+
+
+def test_what_went_before_it_was_read_is_told_and_reading_goes_on_with_what_is_left(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    answers: list[Any] = [RecordsTrimmed(), ("next", [b"{}"])]
+    asked: list[str] = []
+
+    def await_records(iterator: str, *_: object) -> tuple[str, list[bytes]]:
+        asked.append(iterator)
+        answer = answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return cast("tuple[str, list[bytes]]", answer)
+
+    aws = SimpleNamespace(
+        dynamodb=SimpleNamespace(describe_table=lambda **_: {"Table": {"LatestStreamArn": "the-stream"}}),
+        streams=SimpleNamespace(
+            describe_stream=lambda **_: {"StreamDescription": {"Shards": [{"ShardId": "one"}]}},
+            get_shard_iterator=lambda **asked: {"ShardIterator": asked["ShardIteratorType"]},
+        ),
+        await_records=await_records,
+    )
+    source = StreamSource("Publisher", "messages", 10, 0, True, False, "LATEST", None, None, None)
+    poller = StreamPoller(source, cast("EmbeddedAws", aws), cast("Lambdas", None))
+
+    first, second = poller._read(), poller._read()
+
+    assert (len(first), len(second)) == (0, 1)
+    assert asked == ["LATEST", "TRIM_HORIZON"]
+    assert "messages: changes went before they were read" in caplog.text

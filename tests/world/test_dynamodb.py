@@ -1,4 +1,4 @@
-"""The table in memory answers as the others do: the same calls to it, to moto and to the embedded AWS."""
+"""The table in memory answers as moto does, and as it does itself over HTTP: the same calls to each."""
 
 from __future__ import annotations
 
