@@ -377,6 +377,26 @@ class TestRequests:
         sent_at = datetime.strptime(headers["x-amz-date"], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
         assert abs((datetime.now(UTC) - sent_at).total_seconds()) < 60
 
+    def test_a_call_says_no_more_than_it_must(self, ours: Ours, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Above all no trace, by which Lambda would end a campaign that is continued often."""
+        monkeypatch.setenv("AWS_LAMBDA_FUNCTION_NAME", "sender")
+        monkeypatch.setenv("_X_AMZN_TRACE_ID", "Root=1-5759e988-bd862e3fe1be46a994272793;Lineage=1:5759e988:16")
+
+        ours.client("sqs", always(GOOD)).send_message(QueueUrl="q", MessageBody="b")
+
+        assert headers_of(ours.server.requests[0]).keys() == {
+            "accept-encoding",
+            "authorization",
+            "content-length",
+            "content-type",
+            "host",
+            "user-agent",
+            "x-amz-date",
+            "x-amz-security-token",
+            "x-amz-target",
+            "x-amzn-query-mode",
+        }
+
     def test_credentials_without_a_token_are_sent_without_one(self, ours: Ours) -> None:
         ours.client("dynamodb", always(GOOD), credentials=Credentials("AKIDEXAMPLE", "canary-key")).get_item(**GET)
 

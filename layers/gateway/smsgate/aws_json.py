@@ -218,6 +218,8 @@ class JsonClient:
         self._signer = Signer(credentials, region, service.name)
         self._quota = Quota()
         token = credentials.session_token
+        # botocore sends X-Amzn-Trace-Id as well, by which Lambda ends what looks like a loop after some sixteen rounds
+        # ("Use Lambda recursive loop detection"): a campaign that is continued more often would end there.
         self._headers = {
             "content-type": f"application/x-amz-json-{service.version}",
             "host": endpoint.host,
