@@ -18,7 +18,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import closing
 from functools import partial
 from http.client import HTTPConnection, HTTPException
@@ -52,8 +52,8 @@ class RecordsTrimmed(Exception):
     """What was to be read of a stream is no more."""
 
 
-class RecordsUnread(BotoCoreError):
-    fmt = "a stream's records cannot be read now: {why}"
+class NotTold(BotoCoreError):
+    fmt = "what happened cannot be said now: {why}"
 
 
 class EmbeddedAws:
@@ -150,18 +150,29 @@ class EmbeddedAws:
         everything else that is done with it.
         """
         asked = {"ShardIterator": iterator, "Limit": most, "Seconds": wait, "Gather": gather}
-        headers = {"x-amz-target": "DynamoDBStreams_20120810.AwaitRecords"}
+        following, *records = self._await("DynamoDBStreams_20120810.AwaitRecords", asked)
+        return following.decode(), records
+
+    def await_events(self, place: int, wait: float, gather: float) -> tuple[int, list[bytes]]:
+        """What the event buses took from the event at `place` on, each as text, and where it goes on.
+
+        For one reader: what is before `place` is forgotten.
+        """
+        following, *events = self._await("AWSEvents.AwaitEvents", {"Place": place, "Seconds": wait, "Gather": gather})
+        return int(following), events
+
+    def _await(self, target: str, asked: Mapping[str, Any]) -> list[bytes]:
+        """The lines of an answer that takes its time (local/front.py)."""
         try:
             with closing(HTTPConnection("127.0.0.1", self._port)) as connection:
-                connection.request("POST", "/", json.dumps(asked), headers)
+                connection.request("POST", "/", json.dumps(asked), {"x-amz-target": target})
                 response = connection.getresponse()
                 said = response.read()
         except (OSError, HTTPException) as error:
-            raise RecordsUnread(why=type(error).__name__) from error
+            raise NotTold(why=type(error).__name__) from error
         if response.status != 200:
-            raise RecordsTrimmed if b"TrimmedDataAccess" in said else RecordsUnread(why=said.decode())
-        following, *records = said.split(b"\n")
-        return following.decode(), records
+            raise RecordsTrimmed if b"TrimmedDataAccess" in said else NotTold(why=said.decode())
+        return said.split(b"\n")
 
     def fail(self, service: str) -> None:
         """Every call to it is answered with an error, and not carried out, until it is mended.
@@ -216,11 +227,13 @@ def _serve() -> None:
     threading.Thread(target=_obey, args=[told_to_fail, partial(os._exit, 0)], daemon=True).start()
     import ministack.app
 
-    from local.dynamodb.front import Front
     from local.dynamodb.service import Tables
+    from local.event_log import EventLog
+    from local.front import Front
     from local.serving import serve
 
-    front = Front(ministack.app.app, Tables(os.environ["MINISTACK_REGION"]), told_to_fail)
+    region, account = os.environ["MINISTACK_REGION"], os.environ["MINISTACK_ACCOUNT_ID"]
+    front = Front(ministack.app.app, Tables(region), EventLog(region, account), told_to_fail)
     serve(front, os.environ["BIND_HOST"], int(os.environ["GATEWAY_PORT"]))
 
 

@@ -1,34 +1,26 @@
-"""Everything that was put on the event bus, in the order in which it came out, for whoever looks or waits."""
+"""Everything that was put on an event bus, in the order in which it came out, for whoever looks or waits."""
 
 from __future__ import annotations
 
 import json
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any
 
 from local.aws import EmbeddedAws
 from local.loops import Loop
-from local.template import Place
 
 Event = dict[str, Any]
 
-_QUEUE = "local-events"
+_WAIT_SECONDS = 10.0
+_GATHER_SECONDS = 0.02
 
 
 class Events:
-    """A rule of our own brings each event of the bus to a queue of our own."""
-
-    def __init__(self, aws: EmbeddedAws, place: Place, buses: Iterable[str]) -> None:
+    def __init__(self, aws: EmbeddedAws) -> None:
         self._aws = aws
-        self._url = aws.sqs.create_queue(QueueName=_QUEUE)["QueueUrl"]
-        for bus in buses:
-            anything = json.dumps({"source": [{"prefix": ""}]})
-            aws.events.put_rule(Name=_QUEUE, EventBusName=bus, EventPattern=anything, State="ENABLED")
-            aws.events.put_targets(
-                Rule=_QUEUE, EventBusName=bus, Targets=[{"Id": _QUEUE, "Arn": place.arn("sqs", _QUEUE)}]
-            )
+        self._place = 0
         self._seen: list[Event] = []
         self._news = threading.Condition()
         self._listeners: list[Callable[[Event], None]] = []
@@ -69,15 +61,10 @@ class Events:
                 self._news.wait(left)
 
     def _step(self) -> None:
-        answer = self._aws.sqs.receive_message(QueueUrl=self._url, MaxNumberOfMessages=10, WaitTimeSeconds=10)
-        messages = answer.get("Messages", [])
-        if not messages:
+        self._place, texts = self._aws.await_events(self._place, _WAIT_SECONDS, _GATHER_SECONDS)
+        if not texts:
             return
-        self._aws.sqs.delete_message_batch(
-            QueueUrl=self._url,
-            Entries=[{"Id": str(n), "ReceiptHandle": message["ReceiptHandle"]} for n, message in enumerate(messages)],
-        )
-        events = [json.loads(message["Body"]) for message in messages]
+        events = [json.loads(text) for text in texts]
         with self._news:
             self._seen += events
             listeners = list(self._listeners)

@@ -193,8 +193,7 @@ class Gateway:
         self.aws.wait_until_ready()
         create_resources(self.template, self.aws, self._visibility_timeout)
         self._store_secrets()
-        buses = [self.name(logical_id) for logical_id in self.template.resources("AWS::Events::EventBus")]
-        self.events = Events(self.aws, self.place, buses)
+        self.events = Events(self.aws)
         self._schedules = Schedules(self.stack.schedules, self.lambdas, self.place, self._speed)
         sources += [
             self.events,

@@ -12,7 +12,7 @@ from typing import Any
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
-from local.dynamodb.front import Front, target_of
+from local.front import Front, target_of
 
 _KEEP_ALIVE_SECONDS = 75
 

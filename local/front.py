@@ -1,7 +1,7 @@
 """Before the embedded AWS: what asks DynamoDB for items or changes is answered here, everything else goes on to it.
 
 The other one keeps what there is - tables, their descriptions, tags, streams' names - and is asked for it; what of that
-makes or ends a table is then done here, too.
+makes or ends a table is then done here, too. What its event buses take is written down as it passes.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import Any, Final
 
 from local.dynamodb.service import STREAMS, TABLES, Answer, Tables
 from local.dynamodb.stream import StreamError, iterator, read_iterator
+from local.event_log import EventLog
 
 Message = dict[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -28,6 +29,12 @@ It takes ShardIterator and Limit like that, and for how many Seconds to wait; on
 Gather seconds to join it. It answers with lines: the next iterator, then one record a line, as Lambda is given it.
 """
 
+AWAIT_EVENTS: Final = "AWSEvents.AwaitEvents"
+"""Another: what the buses took from the event at Place on, or from then on within so many Seconds. It answers with
+lines: the place where it goes on, then one event a line."""
+
+_PUT_EVENTS = "AWSEvents.PutEvents"
+_OURS = frozenset({AWAIT_RECORDS, AWAIT_EVENTS, _PUT_EVENTS})
 _FAILURE = b'{"__type":"com.amazonaws.dynamodb.v20120810#InternalServerError","message":"told to fail"}'
 _SWEEPS_EVERY = 60.0
 _MIRRORED = frozenset(f"{TABLES}.{name}" for name in ("CreateTable", "DeleteTable", "DescribeTable", "UpdateTable",
@@ -35,9 +42,10 @@ _MIRRORED = frozenset(f"{TABLES}.{name}" for name in ("CreateTable", "DeleteTabl
 
 
 class Front:
-    def __init__(self, behind: Asgi, tables: Tables, failing: set[str]) -> None:
+    def __init__(self, behind: Asgi, tables: Tables, events: EventLog, failing: set[str]) -> None:
         self._behind = behind
         self._tables = tables
+        self._events = events
         self._failing = failing
         self._requests = itertools.count(1)
         self._sweeping: asyncio.Task[None] | None = None
@@ -54,6 +62,13 @@ class Front:
             await _send(send, *self.answer(target, body))
         elif target == AWAIT_RECORDS:
             await _send(send, *self._told(*await self._await_records(json.loads(body))))
+        elif target == AWAIT_EVENTS:
+            await _send(send, *self._told(*await self._await_events(json.loads(body))))
+        elif target == _PUT_EVENTS:
+            status, headers, answer = await _asked(self._behind, scope, body)
+            if status == 200:
+                self._events.add(json.loads(body), json.loads(answer))
+            await _send(send, status, headers, answer)
         else:
             await self._mirror(target, scope, body, send)
 
@@ -65,7 +80,7 @@ class Front:
         return self._told(*(500, _FAILURE) if self._fails(target) else self._tables.answer(target, body))
 
     def _concerns(self, target: str) -> bool:
-        return self.answers(target) or target in _MIRRORED or target == AWAIT_RECORDS
+        return self.answers(target) or target in _MIRRORED or target in _OURS
 
     def _fails(self, target: str) -> bool:
         return bool(self._failing) and target.startswith(tuple(self._failing))
@@ -89,6 +104,10 @@ class Front:
             return 400, json.dumps({"__type": error.name, "message": str(error)}).encode()
         source = b',"eventSourceARN":"%b"}' % arn.encode()
         return 200, b"\n".join([iterator(arn, place + len(texts)).encode(), *(text[:-1] + source for text in texts)])
+
+    async def _await_events(self, asked: dict[str, Any]) -> Answer:
+        place, events = await self._events.after(asked["Place"], asked["Seconds"], asked["Gather"])
+        return 200, b"\n".join([b"%d" % place, *events])
 
     async def _mirror(self, target: str, scope: dict[str, Any], body: bytes, send: Send) -> None:
         operation = target.partition(".")[2]
