@@ -13,9 +13,11 @@ from datetime import datetime
 from io import BytesIO
 from typing import Any, NoReturn, Protocol, TypeVar
 
-from botocore.exceptions import ClientError, EndpointConnectionError, ReadTimeoutError
+from botocore.exceptions import BotoCoreError, ClientError, EndpointConnectionError, ReadTimeoutError
 
 from local.dynamodb.table import ConditionalCheckFailedException, MemoryTable, ResourceNotFoundException
+from smsgate.aws_connections import NoAnswer
+from smsgate.aws_json import SERVICES
 from tests.world.faults import Fault, Kill, Lost, Moment, Refuses, Slow, Throttled, Unavailable
 from tests.world.queues import Queue
 
@@ -42,7 +44,7 @@ _TAKES = {  # seconds, from and to
     "ses": (0.05, 0.3),
 }
 _GIVES_UP_AFTER = 6.5
-"""Seconds: three tries of two seconds each, and botocore's pauses between them (smsgate/aws.py)."""
+"""Seconds: three tries of two seconds each, and the client's pauses between them (smsgate/aws.py)."""
 _THROTTLED_AFTER = 0.4
 
 
@@ -141,7 +143,7 @@ class _Client:
         effect: Callable[[], Answer],
         partly: Callable[[float], Answer] | None = None,
     ) -> Answer:
-        """One call as its caller sees it, whatever botocore did to get it through."""
+        """One call as its caller sees it, whatever the client did to get it through."""
         steps = self._services.steps
         if not steps.is_inside():
             return effect()
@@ -182,7 +184,7 @@ class _Client:
                 raise _error(operation, code, status)
             case Unavailable():
                 steps.sleep(_GIVES_UP_AFTER)
-                raise EndpointConnectionError(endpoint_url=f"https://{self._service}.example")
+                raise self._no_answer(EndpointConnectionError)
             case Slow(seconds):
                 steps.sleep(seconds)
                 return 0.0
@@ -191,7 +193,7 @@ class _Client:
         raise TypeError(f"{fault} has no meaning before {self._service}.{operation}")
 
     def _is_lost(self, operation: str, fault: Fault | None) -> bool:
-        """True where botocore sends it once more."""
+        """True where the client sends it once more."""
         steps = self._services.steps
         match fault:
             case None:
@@ -206,8 +208,14 @@ class _Client:
                 return True
             case Lost():
                 steps.sleep(_GIVES_UP_AFTER)
-                raise ReadTimeoutError(endpoint_url=f"https://{self._service}.example")
+                raise self._no_answer(ReadTimeoutError)
         raise TypeError(f"{fault} has no meaning after {self._service}.{operation}")
+
+    def _no_answer(self, of_botocore: type[BotoCoreError]) -> Exception:
+        """Which of its clients a service has is `smsgate.aws`'s to say; each tells it in its own way."""
+        if self._service in SERVICES:
+            return NoAnswer(f"{self._service}.example: timed out", is_timeout=True)
+        return of_botocore(endpoint_url=f"https://{self._service}.example")
 
 
 class _DynamoDb(_Client):

@@ -52,7 +52,7 @@ class Kill(OurFault):
 
 @dataclass(frozen=True, slots=True)
 class Throttled(OurFault):
-    """AWS says no, after all of botocore's tries. Nothing was done."""
+    """AWS says no, after all of the client's tries. Nothing was done."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +72,7 @@ class BadCertificate(OurFault):
 
 @dataclass(frozen=True, slots=True)
 class Lost(OurFault):
-    """It was done, but its answer is lost. `tried_again`: botocore sends it again, and that answer comes."""
+    """It was done, but its answer is lost. `tried_again`: the client sends it again, and that answer comes."""
 
     tried_again: bool = True
 
