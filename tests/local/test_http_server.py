@@ -32,7 +32,7 @@ BIG = b"x" * 3_000_000  # more than sockets hold while nobody reads
 @dataclass(frozen=True)
 class Heard:
     status: int
-    headers: dict[str, str]
+    headers: dict[str, str]  # several of one name joined by a comma
     body: bytes
 
     @property
@@ -74,7 +74,9 @@ class Line:
             self._receive()
         head, _, self._read = self._read.partition(b"\r\n\r\n")
         status, *lines = head.decode("latin-1").split("\r\n")
-        headers = {name: value for name, _, value in (line.partition(": ") for line in lines)}
+        headers: dict[str, str] = {}
+        for name, _, value in (line.partition(": ") for line in lines):
+            headers[name.lower()] = f"{headers[name.lower()]},{value}" if name.lower() in headers else value
         length = 0 if of_head else int(headers.get("content-length", 0))
         while len(self._read) < length:
             self._receive()
@@ -232,6 +234,14 @@ def test_a_body_of_any_bytes_arrives_whole_in_either_form(echo: Echo, chunks: li
         assert [told[2].encode("latin-1") for told in _told(line, 2)] == [body, body]
 
 
+def test_what_comes_after_a_body_is_no_header(echo: Echo) -> None:
+    with echo.line() as line:
+        line.send(_chunked("/", [b"abc"], trailers=b"X-Late: yes\r\n"))
+        line.hear()
+
+    assert [name for name, _ in echo.asked[-1].headers] == ["Host", "Transfer-Encoding"]
+
+
 def test_pipelined_requests_are_answered_in_order_though_the_first_takes_longest(echo: Echo) -> None:
     targets = ["/later", "/at-once?1", "/2", "/at-once?3", "/later?4", "/5", "/at-once?6", "/at-once?7"]
 
@@ -290,7 +300,7 @@ def test_what_an_answer_says_about_its_own_length_and_connection_is_not_passed_o
         line.send(_get("/framed"))
 
         answer = line.hear()
-    assert (answer.body, answer.headers["x-kept"]) == (b"whole", "yes")
+    assert (answer.body, answer.headers["content-length"], answer.headers["x-kept"]) == (b"whole", "5", "yes")
     assert "connection" not in answer.headers
     assert re.fullmatch(r"\w{3}, \d\d \w{3} \d{4} \d\d:\d\d:\d\d GMT", answer.headers["date"])
 
@@ -449,7 +459,9 @@ def test_whoever_would_send_too_much_is_told_so_instead_of_being_asked(echo: Ech
 
 def test_whoever_sends_the_body_without_waiting_is_not_asked(echo: Echo) -> None:
     with echo.line() as line:
-        line.send(_post("/", b"abc", "Expect: 100-continue"))
+        line.send(_post("/", b"abc", "Expect: 100-continue")[:-1])
+        assert line.says_nothing()
+        line.send(b"c")
 
         assert line.hear().status == 200
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -13,7 +15,7 @@ import pytest
 
 from local.event_loop import EventLoop
 from local.lambdas import MOST_WORKERS, BuiltForAnotherPython, Lambdas, PoolStopped, TooLarge
-from local.runtime_api import Invocation, RuntimeApi
+from local.runtime_api import Answer, Invocation, RuntimeApi
 from local.stack import Function
 from local.template import Place
 from tests.local.sample_stack import SAMPLE, Sample, is_alive, wait_until
@@ -219,6 +221,19 @@ def test_no_more_processes_are_started_than_a_function_may_have(tmp_path: Path, 
     lambdas.stop()
 
 
+def test_a_process_that_died_while_nobody_needed_it_is_missed_by_nobody(tmp_path: Path, loop: EventLoop) -> None:
+    lambdas = _lambdas(tmp_path, loop, _function(tmp_path, _TELLS_ITS_PROCESS))
+    first = lambdas.invoke("F", {}).value
+    os.kill(first, signal.SIGKILL)
+    wait_until(lambda: not lambdas.pids())
+
+    second = lambdas.invoke("F", {})
+
+    assert not second.failed
+    assert second.value != first
+    lambdas.stop()
+
+
 def test_stopping_turns_away_what_waits_for_its_turn_and_all_that_comes_later(
     tmp_path: Path, loop: EventLoop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -255,8 +270,7 @@ def test_who_listens_is_told_how_long_each_answer_took_its_start_not_included(tm
 
 def test_only_the_invocation_that_was_handed_over_can_be_answered_and_only_once(loop: EventLoop) -> None:
     api, invocation = loop.run(_runtime_with_an_invocation())
-    host, port = api.address.split(":")
-    connection = HTTPConnection(host, int(port), timeout=5)
+    connection = HTTPConnection(api.address, timeout=5)
 
     def ask(method: str, what: str, body: bytes = b"") -> tuple[int, bytes]:
         connection.request(method, f"/2018-06-01/runtime/{what}", body)
@@ -272,6 +286,25 @@ def test_only_the_invocation_that_was_handed_over_can_be_answered_and_only_once(
     assert (invocation.answer.result().payload, invocation.answer.result().failed) == (b"mine", False)
     connection.close()
     loop.run(_close(api))
+
+
+def test_what_has_been_settled_cannot_be_answered_any_more(loop: EventLoop) -> None:
+    api, invocation = loop.run(_runtime_with_an_invocation())
+    connection = HTTPConnection(api.address, timeout=5)
+    connection.request("GET", "/2018-06-01/runtime/invocation/next")
+    connection.getresponse().read()
+    loop.run(_settle(invocation, Answer(b"obituary", failed=True)))
+
+    connection.request("POST", f"/2018-06-01/runtime/invocation/{invocation.request_id}/response", b"last word")
+
+    assert connection.getresponse().status == 400
+    assert invocation.answer.result().payload == b"obituary"
+    connection.close()
+    loop.run(_close(api))
+
+
+async def _settle(invocation: Invocation, answer: Answer) -> None:
+    invocation.settle(answer)
 
 
 async def _close(api: RuntimeApi) -> None:
