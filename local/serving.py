@@ -68,6 +68,7 @@ def serve(front: Front, host: str, port: int) -> None:
         loop="uvloop",
         log_config=None,
         access_log=False,
+        proxy_headers=False,
         server_header=False,
         date_header=False,
         timeout_keep_alive=_KEEP_ALIVE_SECONDS,

@@ -94,7 +94,7 @@ class Tables:
     def create(self, request: Mapping[str, Any], description: Mapping[str, Any]) -> None:
         """`request`: of CreateTable; `description`: what was answered to it."""
         stream = Stream(description, self._region, self._most_bytes) if description.get("LatestStreamArn") else None
-        items = MemoryTable(Schema.of(request), on_change=stream.add if stream else None)
+        items = MemoryTable(Schema.of(request), on_change=stream.add if stream else None, packs=True)
         self._tables[request["TableName"]] = _Table(items, stream)
 
     def drop(self, name: str) -> None:

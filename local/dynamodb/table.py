@@ -43,7 +43,7 @@ from local.dynamodb.expressions import (
     update,
 )
 from local.dynamodb.schema import Index, Key, Keys, Schema, check_key, sortable
-from local.dynamodb.wire import written
+from local.dynamodb.wire import read, written
 
 _LARGEST_ITEM = 400 * 1024
 _LARGEST_PAGE = 1024 * 1024
@@ -75,14 +75,16 @@ class _Exceptions:
     ResourceNotFoundException = ResourceNotFoundException
 
 
-@dataclass(slots=True)
 class Row:
     """An item as it lies here. Nothing changes it: what is written is another one."""
 
-    item: Item
-    size: int
-    _image: Item | None = None
-    _wire: bytes | None = None
+    __slots__ = ("_image", "_wire", "item", "size")
+
+    def __init__(self, item: Item, size: int, packed: bytes | None = None) -> None:
+        self.item = item
+        self.size = size
+        self._image: Item | None = None
+        self._wire = packed
 
     @property
     def image(self) -> Item:
@@ -97,6 +99,17 @@ class Row:
         if self._wire is None:
             self._wire = written(self.item)
         return self._wire
+
+
+@dataclass(frozen=True, slots=True)
+class _Packed:
+    """A row as text: a fifth of the memory, and whoever fills much memory pays for most of it in time."""
+
+    wire: bytes
+    size: int
+
+    def row(self) -> Row:
+        return Row(read(self.wire), self.size, self.wire)
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,14 +236,17 @@ class MemoryTable:
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
         index_delay: timedelta = timedelta(0),
         on_change: Callable[[Change], None] | None = None,
+        packs: bool = False,
     ) -> None:
+        """`packs`: items lie here as text, for a table that holds many and is asked for few of them at a time."""
+        self._packs = packs
         self.index_delay = index_delay
         self.on_change = on_change
         self._schema = schema
         self._keys = schema.keys
         self._all_keys = (schema.keys, *(index.keys for index in schema.indexes.values()))
         self._clock = clock
-        self._rows: dict[Any, dict[Any, Row]] = defaultdict(dict)
+        self._rows: dict[Any, dict[Any, Row | _Packed]] = {}
         self._partitions: list[Any] | None = None  # hash keys, sorted when they were last asked for
         self._ordered: dict[Any, list[Any]] = {}  # the range keys of a partition, likewise
         self._indexes = {name: _Index(index, schema.keys.names) for name, index in schema.indexes.items()}
@@ -261,13 +277,12 @@ class MemoryTable:
         seconds = now.timestamp()
         with self._lock:
             ended = [
-                row.item
-                for partition in self._rows.values()
-                for row in partition.values()
-                if attribute in row.item and int(row.item[attribute].get("N", seconds + 1)) <= seconds
+                row
+                for row in self._all(None)
+                if attribute in row.item and float(row.item[attribute].get("N", "inf")) <= seconds
             ]
-            for item in ended:
-                self._write(self._keys.place(item), None, expired=True)
+            for row in ended:
+                self._write(self._keys.place(row.item), None, row, expired=True)
             return len(ended)
 
     # Reading
@@ -397,7 +412,7 @@ class MemoryTable:
         with self._lock:
             old = self._row(key)
             _check("PutItem", wanted, filling, old, ReturnValuesOnConditionCheckFailure)
-            self._write(key, row)
+            self._write(key, row, old)
         return {"Attributes": dict(old.item)} if ReturnValues == "ALL_OLD" and old else {}
 
     @_operation("DeleteItem")
@@ -422,7 +437,7 @@ class MemoryTable:
         with self._lock:
             old = self._row(key)
             _check("DeleteItem", wanted, filling, old, ReturnValuesOnConditionCheckFailure)
-            self._write(key, None)
+            self._write(key, None, old)
         return {"Attributes": dict(old.item)} if ReturnValues == "ALL_OLD" and old else {}
 
     @_operation("UpdateItem")
@@ -454,7 +469,7 @@ class MemoryTable:
             _check("UpdateItem", allowed, filling, old, ReturnValuesOnConditionCheckFailure)
             new = _updated(old.item if old else dict(Key), wanted.actions, filling)
             row = self._revised(old, new, changed) if old else self._checked(new)
-            self._write(key, row)
+            self._write(key, row, old)
         match ReturnValues:
             case "ALL_NEW":
                 return {"Attributes": dict(row.item)}
@@ -480,14 +495,15 @@ class MemoryTable:
             raise Refused(f"RequestItems must be 1 to {_MOST_WRITES}, without duplicates")
         with self._lock:
             for key, row_or_none in writes:
-                self._write(key, row_or_none)
+                self._write(key, row_or_none, self._row(key))
         return {"UnprocessedItems": {}}
 
     # The table
 
     def _row(self, key: Key) -> Row | None:
         partition = self._rows.get(key[0])
-        return partition.get(key[1]) if partition else None
+        row = partition.get(key[1]) if partition else None
+        return row.row() if isinstance(row, _Packed) else row
 
     def _chosen(self, index: str | None) -> tuple[Keys, Sequence[str]]:
         """By what a query finds, and the keys that say where it goes on."""
@@ -511,7 +527,8 @@ class MemoryTable:
             partition = self._rows[hash_value]
             same = after is not None and hash_value == after[0]
             for range_value in _beyond(self._ranges(hash_value), after[1] if same and after else None, forward=True):
-                yield partition[range_value]
+                row = partition[range_value]
+                yield row.row() if isinstance(row, _Packed) else row
 
     def _ranges(self, hash_value: Any) -> list[Any]:
         ranges = self._ordered.get(hash_value)
@@ -528,7 +545,8 @@ class MemoryTable:
             partition = self._rows.get(wanted, {})
             range_value = self._keys.place(after)[1] if after else None
             for each in _beyond(self._ranges(wanted), range_value, forward=forward):
-                yield partition[each]
+                row = partition[each]
+                yield row.row() if isinstance(row, _Packed) else row
             return
         chosen = self._indexes[index]
         place = chosen.shown(after, self._keys.place(after)) if after else None
@@ -536,16 +554,15 @@ class MemoryTable:
             item = chosen.item(entry)
             yield Row(item, _size(item))
 
-    def _write(self, key: Key, row: Row | None, *, expired: bool = False) -> None:
+    def _write(self, key: Key, row: Row | None, old: Row | None, *, expired: bool = False) -> None:
         hash_value, range_value = key
         partition = self._rows.get(hash_value)
-        old = partition.get(range_value) if partition else None
         before, after = old.item if old else None, row.item if row else None
         if row is not None:
             if partition is None:
                 partition = self._rows[hash_value] = {}
                 self._partitions = None
-            partition[range_value] = row
+            partition[range_value] = _Packed(row.wire, row.size) if self._packs else row
         elif old is not None and partition is not None:
             del partition[range_value]
             if not partition:
