@@ -109,9 +109,12 @@ class Publisher:
             images = record["dynamodb"]
             if "NewImage" not in images:
                 return None  # Deleted at the end of its retention: nothing changed for anybody.
+            events_of = _events_of(images["NewImage"]["sk"]["S"])
+            if events_of is None:
+                return None  # Half of all that changes: callbacks, references, counts.
             number = str(images["SequenceNumber"])
             new, old = from_wire(images["NewImage"]), from_wire(images.get("OldImage", {}))
-            pending = tuple(_Pending(number, event, event.body()) for event in _events_of(new, old))
+            pending = tuple(_Pending(number, event, event.body()) for event in events_of(new, old))
             if any(each.size > _PER_CALL_BYTES for each in pending):
                 raise ValueError("an event is larger than the bus takes")
         except Exception as error:
@@ -158,18 +161,13 @@ class Publisher:
         return True
 
 
-def _events_of(new: Plain, old: Plain) -> Iterator[Event]:
-    kind = str(new["sk"])
+def _events_of(kind: str) -> Callable[[Plain, Plain], Iterator[Event]] | None:
+    """What tells the events of a change, by the kind of its item; None where nobody is told of such."""
     if kind.startswith("m#"):
-        yield from _message_events(new, old)
-    elif kind.startswith("rejected#") and not old:
-        yield _rejected_request(new)
-    elif kind == "reply" and not old:
-        yield _reply(new)
-    elif kind == "credit":
-        yield from _credit_events(new, old)
-    elif kind == SUSPENSION:
-        yield from _suspension_events(new, old)
+        return _message_events
+    if kind.startswith("rejected#"):
+        return _rejected_request
+    return _BY_KIND.get(kind)
 
 
 def _message_events(new: Plain, old: Plain) -> Iterator[Event]:
@@ -201,8 +199,10 @@ def _message_events(new: Plain, old: Plain) -> Iterator[Event]:
         )
 
 
-def _rejected_request(new: Plain) -> Event:
-    return Event(
+def _rejected_request(new: Plain, old: Plain) -> Iterator[Event]:
+    if old:
+        return
+    yield Event(
         "Message Status Changed",
         {
             "version": VERSION,
@@ -227,8 +227,10 @@ def _rejected_request(new: Plain) -> Event:
     )
 
 
-def _reply(new: Plain) -> Event:
-    return Event(
+def _reply(new: Plain, old: Plain) -> Iterator[Event]:
+    if old:
+        return
+    yield Event(
         "Reply Received",
         {
             "version": VERSION,
@@ -286,6 +288,9 @@ def _suspension_events(new: Plain, old: Plain) -> Iterator[Event]:
         },
         repeated=not _is_news(int(new.get("relapses", 0))),
     )
+
+
+_BY_KIND = {"reply": _reply, "credit": _credit_events, SUSPENSION: _suspension_events}
 
 
 def _is_news(relapses: int) -> bool:
