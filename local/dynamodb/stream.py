@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from local.dynamodb import wire
-from local.dynamodb.table import TIME_TO_LIVE, Change, Row, sequence_number
+from local.dynamodb.rows import TIME_TO_LIVE, Change, Row, sequence_number
 
 SHARD: Final = "shardId-00000000000000000001-00000001"
 

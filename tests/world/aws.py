@@ -15,7 +15,8 @@ from typing import Any, NoReturn, Protocol, TypeVar
 
 from botocore.exceptions import BotoCoreError, ClientError, EndpointConnectionError, ReadTimeoutError
 
-from local.dynamodb.table import ConditionalCheckFailedException, MemoryTable, ResourceNotFoundException
+from local.dynamodb.errors import ConditionalCheckFailedException, ResourceNotFoundException
+from local.dynamodb.table import MemoryTable
 from smsgate.aws_connections import NoAnswer
 from smsgate.aws_json import SERVICES
 from tests.world.faults import Fault, Kill, Lost, Moment, Refuses, Slow, Throttled, Unavailable

@@ -6,8 +6,9 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
+from local.dynamodb.rows import Change
 from local.dynamodb.schema import Index, Keys, Schema
-from local.dynamodb.table import Change, MemoryTable
+from local.dynamodb.table import MemoryTable
 
 TABLE = "messages"
 SCHEMA: Final = Schema(

@@ -8,7 +8,7 @@ from random import Random
 from zlib import crc32
 
 from local.batches import failed_ids
-from local.dynamodb.table import Record
+from local.dynamodb.rows import Record
 from local.lambdas import Result
 from local.stack import StreamSource
 from tests.world.kernel import Kernel

@@ -14,7 +14,8 @@ from botocore.exceptions import ClientError, ParamValidationError
 from moto import mock_aws
 
 from local.aws import EmbeddedAws
-from local.dynamodb.table import Change, MemoryTable
+from local.dynamodb.rows import Change
+from local.dynamodb.table import MemoryTable
 from smsgate import lifecycle
 from smsgate.items import due_shards
 from smsgate.ledger import Ledger, Saved, message_id_of

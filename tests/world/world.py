@@ -36,7 +36,7 @@ from unittest.mock import patch
 import smstransports.http
 import smstransports.mail
 import smstransports.soap
-from local.dynamodb.table import Change, Record
+from local.dynamodb.rows import Change, Record
 from local.http_api import event_for, response_from
 from local.http_server import Request
 from local.lambdas import Result
