@@ -8,12 +8,15 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
+import botocore
 import pytest
 import trustme
 from hypothesis import given
 from hypothesis import strategies as st
 
+from smsgate import aws_connections
 from smsgate.aws_connections import Endpoint, HttpAnswer, NoAnswer
 from tests.transports.raw_server import Conversation, RawServer, answer
 
@@ -466,3 +469,30 @@ class TestTls:
             open_endpoint(server, ca_file=None).exchange(REQUEST)
 
         assert server.requests == []
+
+    def test_without_a_bundle_of_the_operators_it_trusts_whom_botocore_trusts(self) -> None:
+        theirs = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        theirs.load_verify_locations(Path(botocore.__file__).with_name("cacert.pem"))
+
+        ours = aws_connections._tls(None)
+
+        assert sorted(ours.get_ca_certs(True)) == sorted(theirs.get_ca_certs(True)) != []
+        assert (ours.verify_mode, ours.check_hostname) == (ssl.CERT_REQUIRED, True)
+        assert ours.minimum_version >= ssl.TLSVersion.TLSv1_2
+
+    def test_no_session_key_is_written_out(
+        self,
+        serve: Serve,
+        open_endpoint: Open,
+        authority: trustme.CA,
+        tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        keys, bundle = tmp_path / "keys", tmp_path / "ca.pem"
+        authority.cert_pem.write_to_path(str(bundle))  # not read before: a context of its own
+        monkeypatch.setenv("SSLKEYLOGFILE", str(keys))
+        server = serve(echoes, tls_for(authority, "127.0.0.1"))
+
+        open_endpoint(server, ca_file=str(bundle)).exchange(REQUEST)
+
+        assert not keys.exists()

@@ -12,6 +12,8 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote, urlsplit
 
@@ -244,6 +246,21 @@ def _length(digits: str, base: int = 10) -> int:
 @cache
 def _tls(ca_file: str | None) -> SSLContext:
     """One for all connections: making it reads hundreds of certificates."""
-    from ssl import create_default_context
+    import ssl
 
-    return create_default_context(cafile=ca_file)
+    # Not create_default_context: it lets SSLKEYLOGFILE write out session keys, and from 3.13 on refuses authorities
+    # that botocore takes (VERIFY_X509_STRICT). This kind verifies chain and name too.
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    authorities = ca_file or _trusted_by_botocore()
+    if authorities:
+        context.load_verify_locations(authorities)
+    else:
+        context.load_default_certs()
+    return context
+
+
+def _trusted_by_botocore() -> str | None:
+    """Its list of authorities, which lies in every runtime; found without importing it."""
+    found = find_spec("botocore")
+    return str(Path(found.origin).with_name("cacert.pem")) if found and found.origin else None
