@@ -23,9 +23,9 @@ from local.workers import Worker
 Code = Literal["source", "built"]
 T = TypeVar("T")
 
-MOST_WORKERS = min(max(os.cpu_count() or 1, 2), 8)
-"""Of one function at a time. On AWS each has a processor to itself; here one more than there are makes every call
-dearer and none earlier. Two at least, so that what races on AWS can race here."""
+MOST_WORKERS = min((os.cpu_count() or 1) + 1, 8)
+"""Of one function at a time. On AWS each has a processor to itself; here those that wait for the store leave room for
+one more than there are processors, and any beyond that make every call dearer and none earlier."""
 
 PAYLOAD_LIMIT = 6 * 1024 * 1024
 """AWS, Lambda quotas: 6 MB each for request and response of a synchronous invocation."""
