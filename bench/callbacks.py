@@ -35,6 +35,8 @@ from random import Random
 from typing import Any, Self
 from urllib.parse import unquote_plus, urlsplit
 
+import uvloop
+
 from local.gateway import Gateway
 from local.lambdas import MOST_WORKERS
 from local.simulators import SIMULATORS
@@ -223,7 +225,7 @@ async def _exchange(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, 
 
 def make_calls(pipe: Connection) -> None:
     """The other process: the first calls at once, then, as soon as it is told to, each of the others at its moment."""
-    asyncio.run(_make_calls(pipe))
+    uvloop.run(_make_calls(pipe))
 
 
 async def _make_calls(pipe: Connection) -> None:
