@@ -1,6 +1,6 @@
 """What one DynamoDB call costs in CPU: through the gateway's own client and through botocore's, in one run.
 
-    PYTHONPATH=layers/gateway python bench/aws_calls.py [calls per measurement]
+    PYTHONPATH=layers/gateway python -m bench.aws_calls [calls per measurement]
 
 DynamoDB is a child process that does nothing but answer, so neither its CPU nor any waiting is counted. Figures move
 from machine to machine and with the machine's load: only the ratios, each taken from rounds next to each other in one
@@ -9,19 +9,14 @@ run, say anything.
 
 from __future__ import annotations
 
-import asyncio
 import json
-import multiprocessing
 import os
-import statistics
 import sys
-import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from multiprocessing.connection import Connection
 from typing import Any
 from zlib import crc32
 
+from bench.measured import cpu_ms_per_call, other_side, ratios, spread
 from smsgate import aws
 
 ITEM = {
@@ -51,39 +46,7 @@ def _answer(told: dict[str, Any]) -> bytes:
     return b"\r\n".join(lines) + b"\r\n\r\n" + body
 
 
-FOUND, WRITTEN = _answer({"Item": ITEM}), _answer({})
-
-
-class _DynamoDb(asyncio.Protocol):
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
-        self._received = b""
-
-    def data_received(self, data: bytes) -> None:
-        self._received += data
-        head, blank, body = self._received.partition(b"\r\n\r\n")
-        length = head.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0]
-        if blank and len(body) >= int(length):
-            self._received = b""
-            self._transport.write(FOUND if b"GetItem" in head else WRITTEN)
-
-
-def serve(port: Connection) -> None:
-    async def run() -> None:
-        server = await asyncio.get_running_loop().create_server(_DynamoDb, "127.0.0.1", 0)
-        port.send(server.sockets[0].getsockname()[1])
-        await server.serve_forever()
-
-    asyncio.run(run())
-
-
-def cpu_ms_per_call(call: Callable[[], object], threads: int, calls: int) -> float:
-    with ThreadPoolExecutor(threads) as pool:
-        list(pool.map(lambda _: call(), range(threads * 2)))  # Connections made, imports done.
-        before = time.process_time()
-        list(pool.map(lambda _: call(), range(calls)))
-        return (time.process_time() - before) / calls * 1000
+ANSWERS = {b"GetItem": _answer({"Item": ITEM}), b"PutItem": _answer({})}
 
 
 def calls_of(client: Any) -> dict[str, Callable[[], object]]:
@@ -96,40 +59,33 @@ def calls_of(client: Any) -> dict[str, Callable[[], object]]:
 
 def main() -> None:
     calls = int(sys.argv[1]) if len(sys.argv) > 1 else 2000
-    ours_end, theirs_end = multiprocessing.Pipe()
-    server = multiprocessing.get_context("spawn").Process(target=serve, args=(theirs_end,), daemon=True)
-    server.start()
-    os.environ |= {
-        "AWS_ENDPOINT_URL": f"http://127.0.0.1:{ours_end.recv()}",
-        "AWS_REGION": "ap-northeast-1",
-        "AWS_DEFAULT_REGION": "ap-northeast-1",
-        "AWS_ACCESS_KEY_ID": "bench",
-        "AWS_SECRET_ACCESS_KEY": "bench",
-        "AWS_SESSION_TOKEN": "bench" * 100,
-    }
-    clients = {
-        "ours": calls_of(aws._json_client("dynamodb", 2, 3)),
-        "botocore": calls_of(aws._botocore_client("dynamodb", 2, 3)),
-    }
     measured: dict[tuple[str, str, int], list[float]] = {}
-    for _ in range(ROUNDS):
-        for threads in (1, 8):
-            for operation in ("get_item", "put_item"):
-                for name, calls_by in clients.items():
-                    figures = measured.setdefault((name, operation, threads), [])
-                    figures.append(cpu_ms_per_call(calls_by[operation], threads, calls))
-    server.terminate()
+    with other_side(ANSWERS) as server:
+        os.environ |= {
+            "AWS_ENDPOINT_URL": server,
+            "AWS_REGION": "ap-northeast-1",
+            "AWS_DEFAULT_REGION": "ap-northeast-1",
+            "AWS_ACCESS_KEY_ID": "bench",
+            "AWS_SECRET_ACCESS_KEY": "bench",
+            "AWS_SESSION_TOKEN": "bench" * 100,
+        }
+        clients = {
+            "ours": calls_of(aws._json_client("dynamodb", 2, 3)),
+            "botocore": calls_of(aws._botocore_client("dynamodb", 2, 3)),
+        }
+        for _ in range(ROUNDS):
+            for threads in (1, 8):
+                for operation in ("get_item", "put_item"):
+                    for name, calls_by in clients.items():
+                        figures = measured.setdefault((name, operation, threads), [])
+                        figures.append(cpu_ms_per_call(calls_by[operation], calls, threads))
 
     for (name, operation, threads), figures in measured.items():
-        print(f"{name:>8} {operation}, {threads} threads: {_spread(figures, '.3f')} CPU-ms per call")
+        print(f"{name:>8} {operation}, {threads} threads: {spread(figures, '.3f')} CPU-ms per call")
     for operation in ("get_item", "put_item"):
         for threads in (1, 8):
-            pairs = zip(measured["ours", operation, threads], measured["botocore", operation, threads], strict=True)
-            print(f"ours / botocore, {operation}, {threads} threads: {_spread([a / b for a, b in pairs], '.2f')}")
-
-
-def _spread(figures: list[float], form: str) -> str:
-    return f"{statistics.median(figures):{form}} ({min(figures):{form}} to {max(figures):{form}})"
+            both = measured["ours", operation, threads], measured["botocore", operation, threads]
+            print(f"ours / botocore, {operation}, {threads} threads: {spread(ratios(*both), '.2f')}")
 
 
 if __name__ == "__main__":
