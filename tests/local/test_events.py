@@ -74,6 +74,18 @@ def test_events_are_told_in_order_and_what_was_refused_is_not(own_aws: EmbeddedA
     assert _numbers(own_aws.await_events(place, 10, 0)[1]) == [1, 3, 4]
 
 
+@pytest.mark.parametrize("detail", ["no JSON", '{"n": '])
+def test_what_eventbridge_would_refuse_is_not_told_and_keeps_nothing_else_back(
+    own_aws: EmbeddedAws, bus: str, detail: str
+) -> None:
+    place = _here(own_aws)
+    bad = _entry(bus, 1) | {"Detail": detail}
+
+    own_aws.events.put_events(Entries=[bad, _entry(bus, 2)])
+
+    assert _numbers(own_aws.await_events(place, 5, 0.1)[1]) == [2]
+
+
 def test_of_a_failing_service_nothing_is_told(own_aws: EmbeddedAws, bus: str) -> None:
     place = _here(own_aws)
 
