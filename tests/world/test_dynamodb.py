@@ -1,14 +1,22 @@
-"""The table in memory answers as moto does, and as it does itself over HTTP: the same calls to each."""
+"""The table in memory answers as moto and ministack do, and as it does itself over HTTP: the same calls to each."""
 
 from __future__ import annotations
 
 import base64
+import os
+import socket
+import subprocess
+import sys
+import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING, Any, cast
 
+import boto3
 import pytest
 from botocore.exceptions import ClientError, ParamValidationError
 from moto import mock_aws
@@ -36,13 +44,38 @@ def table() -> MemoryTable:
     return messages_table()
 
 
-@pytest.fixture(params=["moto", "embedded"])
+@contextmanager
+def _ministack(scratch: Path) -> Iterator[str]:
+    """Without our tables before it."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    own = {"BIND_HOST": "127.0.0.1", "GATEWAY_PORT": str(port), "TMPDIR": str(scratch), "LOG_LEVEL": "WARNING"}
+    begin = "import sys; sys.argv = ['ministack']; import ministack.app; ministack.app.main()"
+    process = subprocess.Popen([sys.executable, "-c", begin], env={**os.environ, **own}, stderr=subprocess.DEVNULL)
+    try:
+        for _ in range(400):
+            with suppress(OSError):
+                socket.create_connection(("127.0.0.1", port), 0.2).close()
+                break
+            time.sleep(0.05)
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        process.kill()
+        process.wait()
+
+
+@pytest.fixture(params=["moto", "ministack", "itself over HTTP"])
 def other(request: pytest.FixtureRequest, tmp_path: Any) -> Iterator[DynamoDBClient]:
     if request.param == "moto":
-        import boto3
-
         with mock_aws():
             client = boto3.client("dynamodb")
+            create_table(client)
+            yield client
+        return
+    if request.param == "ministack":
+        with _ministack(tmp_path) as url:
+            client = boto3.client("dynamodb", endpoint_url=url)
             create_table(client)
             yield client
         return
