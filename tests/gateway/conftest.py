@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import timedelta
 from typing import TYPE_CHECKING, cast
 
@@ -15,13 +15,13 @@ from local.aws import EmbeddedAws
 from smsgate import telemetry
 from smsgate.ledger import Ledger
 from tests.gateway.house import Counts, House
-from tests.transports.raw_server import Conversation, RawServer
+from tests.transports.conftest import authority, ca_file, serve
 from tests.world.messages_table import messages_table
 
 if TYPE_CHECKING:
-    from ssl import SSLContext
-
     from mypy_boto3_dynamodb import DynamoDBClient
+
+__all__ = ["authority", "ca_file", "serve"]
 
 TABLE = "messages"
 
@@ -93,20 +93,6 @@ def atomic_table(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DynamoDBC
 @pytest.fixture
 def atomic_house(atomic_table: DynamoDBClient) -> House:
     return House(Ledger(atomic_table, TABLE, timedelta(days=90)))
-
-
-@pytest.fixture
-def serve() -> Iterator[Callable[..., RawServer]]:
-    """Starts a server that plays a script on each connection."""
-    servers: list[RawServer] = []
-
-    def start(script: Callable[[Conversation], None], tls: SSLContext | None = None) -> RawServer:
-        servers.append(RawServer(script, tls))
-        return servers[-1]
-
-    yield start
-    for server in servers:
-        server.close()
 
 
 @pytest.fixture

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 
 from smsgate import aws_connections
 from smsgate.aws_connections import Endpoint, HttpAnswer, NoAnswer
+from tests.transports.conftest import tls_with
 from tests.transports.raw_server import Conversation, RawServer, answer
 
 Serve = Callable[..., RawServer]
@@ -406,29 +407,11 @@ class TestAddresses:
             Endpoint(url, connect_seconds=1, read_seconds=1, most_kept=1)
 
 
-@pytest.fixture(scope="module")
-def authority() -> trustme.CA:
-    return trustme.CA()
-
-
-@pytest.fixture(scope="module")
-def ca_file(authority: trustme.CA, tmp_path_factory: pytest.TempPathFactory) -> str:
-    path = tmp_path_factory.mktemp("authority") / "ca.pem"
-    authority.cert_pem.write_to_path(path)
-    return str(path)
-
-
-def tls_for(authority: trustme.CA, name: str) -> ssl.SSLContext:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    authority.issue_cert(name).configure_cert(context)
-    return context
-
-
 class TestTls:
     def test_calls_go_over_one_connection(
         self, serve: Serve, open_endpoint: Open, authority: trustme.CA, ca_file: str
     ) -> None:
-        server = serve(echoes, tls_for(authority, "127.0.0.1"))
+        server = serve(echoes, tls_with(authority.issue_cert("127.0.0.1")))
         endpoint = open_endpoint(server, ca_file=ca_file)
 
         bodies = [endpoint.exchange(REQUEST).body for _ in range(3)]
@@ -440,14 +423,14 @@ class TestTls:
         self, serve: Serve, open_endpoint: Open, authority: trustme.CA, ca_file: str
     ) -> None:
         large = bytes(range(256)) * 2_000
-        server = serve(says(answer(large)), tls_for(authority, "127.0.0.1"))
+        server = serve(says(answer(large)), tls_with(authority.issue_cert("127.0.0.1")))
 
         assert open_endpoint(server, ca_file=ca_file).exchange(REQUEST).body == large
 
     def test_silence_is_not_waited_for(
         self, serve: Serve, open_endpoint: Open, authority: trustme.CA, ca_file: str
     ) -> None:
-        server = serve(Conversation.stay_silent, tls_for(authority, "127.0.0.1"))
+        server = serve(Conversation.stay_silent, tls_with(authority.issue_cert("127.0.0.1")))
 
         with pytest.raises(NoAnswer, match="timed out"):
             open_endpoint(server, HASTY, ca_file=ca_file).exchange(REQUEST)
@@ -455,7 +438,7 @@ class TestTls:
     def test_somebody_elses_certificate_is_refused(
         self, serve: Serve, open_endpoint: Open, authority: trustme.CA, ca_file: str
     ) -> None:
-        server = serve(echoes, tls_for(authority, "elsewhere.example"))
+        server = serve(echoes, tls_with(authority.issue_cert("elsewhere.example")))
 
         with pytest.raises(NoAnswer, match="not connected, SSLCertVerificationError"):
             open_endpoint(server, ca_file=ca_file).exchange(REQUEST)
@@ -463,7 +446,7 @@ class TestTls:
         assert server.requests == []
 
     def test_an_unknown_authority_is_refused(self, serve: Serve, open_endpoint: Open, authority: trustme.CA) -> None:
-        server = serve(echoes, tls_for(authority, "127.0.0.1"))
+        server = serve(echoes, tls_with(authority.issue_cert("127.0.0.1")))
 
         with pytest.raises(NoAnswer, match="not connected, SSLCertVerificationError"):
             open_endpoint(server, ca_file=None).exchange(REQUEST)
@@ -491,7 +474,7 @@ class TestTls:
         keys, bundle = tmp_path / "keys", tmp_path / "ca.pem"
         authority.cert_pem.write_to_path(str(bundle))  # not read before: a context of its own
         monkeypatch.setenv("SSLKEYLOGFILE", str(keys))
-        server = serve(echoes, tls_for(authority, "127.0.0.1"))
+        server = serve(echoes, tls_with(authority.issue_cert("127.0.0.1")))
 
         open_endpoint(server, ca_file=str(bundle)).exchange(REQUEST)
 
