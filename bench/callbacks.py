@@ -5,9 +5,9 @@
 
 Two rounds: one in which all is well, and one in the middle of which DynamoDB fails (none with `--outage 0`). Every
 message of a round is really sent first, to pretended providers whose calls back are kept instead of made. A process of
-its own then makes them, each at its moment whether or not those before it have been answered, and calls again as the
-vendors' documents say. In the end the ledger is held against what the phones show. Exit status 1 where something that
-was acknowledged is missing or, when all is well, where a callback was not answered with 200.
+its own then makes them, each at its moment or as soon as one of its connections has heard its answer, and calls again
+as the vendors' documents say. In the end the ledger is held against what the phones show. Exit status 1 where something
+that was acknowledged is missing or, when all is well, where a callback was not answered with 200.
 
 How many a second a machine can take is a matter of the machine: here a few processes are the HTTP API, Lambda and
 DynamoDB together; on AWS each callback has a Lambda of its own. What is offered beyond it waits, and is answered late.
@@ -166,7 +166,7 @@ def _wait_for(count: Callable[[], int], wanted: int, seconds: float = 120) -> No
 
 
 class Caller:
-    """Over connections that stay open, as many as it takes; a call that finds none free waits, and that counts."""
+    """Over so many connections that stay open; a call that finds none free waits, and that counts."""
 
     def __init__(self, calls: Sequence[Call], again: float) -> None:
         self._calls = calls

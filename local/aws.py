@@ -1,12 +1,11 @@
 """The embedded AWS: ministack in a process of its own, ended with this one, and clients that talk to it.
 
-Why ministack and not moto's server: claims need a conditional write that is atomic between processes and answers
-`ALL_OLD` to whoever comes second, events need readable streams, and the queues need their real receive counts.
-ministack has all of it (`tests/local/test_aws.py` tries each), starts in half a second and moves thousands of queue
-messages a second; moto's DynamoDB loses such races. Items and streams are ours (`local/dynamodb`), in the same process
-and before it: ministack takes milliseconds for what a gateway under load asks a thousand times a second. Lambda, its
-event sources and the HTTP API are ours, too: ministack runs functions inside its own interpreter, where its packages
-leak in, and makes no routes from a SAM template.
+ministack has the queues' real receive counts, starts in half a second and moves thousands of queue messages a second.
+DynamoDB's items and streams are ours (`local/dynamodb`), in the same process and before it: claims need a conditional
+write that is atomic between processes and answers `ALL_OLD` to whoever comes second, which moto's server does not keep,
+and ministack takes milliseconds for what a gateway under load asks a thousand times a second (`tests/local/test_aws.py`
+tries what is needed). Lambda, its event sources and the HTTP API are ours, too: ministack runs functions inside its own
+interpreter, where its packages leak in, and makes no routes from a SAM template.
 """
 
 from __future__ import annotations
