@@ -14,6 +14,7 @@ from moto import mock_aws
 from local.aws import EmbeddedAws
 from smsgate import telemetry
 from smsgate.ledger import Ledger
+from tests.gateway.aws_clients import Ours, Serve, Theirs
 from tests.gateway.house import Counts, House
 from tests.transports.conftest import authority, ca_file, serve
 from tests.world.messages_table import messages_table
@@ -109,3 +110,15 @@ def counts(monkeypatch: pytest.MonkeyPatch) -> Counts:
     kept = Counts()
     monkeypatch.setattr(telemetry, "count", kept.count)
     return kept
+
+
+@pytest.fixture(scope="module")
+def theirs() -> Theirs:
+    return Theirs()
+
+
+@pytest.fixture
+def ours(serve: Serve) -> Iterator[Ours]:
+    made = Ours(serve)
+    yield made
+    made.close()
